@@ -1,0 +1,1 @@
+"""Celda: recurrent networks of the LSTM family on PyTorch. A cell is written once, as its equations."""

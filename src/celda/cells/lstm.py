@@ -1,0 +1,27 @@
+"""Long short-term memory, and the form whose gates see the memory."""
+
+from celda.language import cell, diagonal, gate, linear, sigmoid, tanh
+
+
+@cell
+def lstm(x, h, c):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000)."""
+    i = gate("i", sigmoid, linear(x, h))  # input gate
+    f = gate("f", sigmoid, linear(x, h))  # forget gate
+    g = gate("g", tanh, linear(x, h))  # candidate memory
+    o = gate("o", sigmoid, linear(x, h))  # output gate
+    c = f * c + i * g
+    h = o * tanh(c)
+    return h, c
+
+
+@cell
+def peephole_lstm(x, h, c):
+    """LSTM whose gates see the memory (Gers & Schmidhuber 2000)."""
+    i = gate("i", sigmoid, linear(x, h) + diagonal(c))
+    f = gate("f", sigmoid, linear(x, h) + diagonal(c))
+    g = gate("g", tanh, linear(x, h))
+    c = f * c + i * g
+    o = gate("o", sigmoid, linear(x, h) + diagonal(c))
+    h = o * tanh(c)
+    return h, c

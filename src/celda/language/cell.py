@@ -1,0 +1,114 @@
+"""A traced cell: its graph, its gates and the weights it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import NoReturn
+
+from celda.language.errors import CellError
+from celda.language.expression import HIDDEN, Node, topological
+
+
+@dataclass(frozen=True)
+class Weight:
+    """An array a cell learns, in one layer and direction.
+
+    A matrix stacks one block of `hidden_size` rows a linear map that uses it, in the order of the definition (as
+    `torch.nn.LSTM` stacks its gates); a bias stacks vectors the same way; a diagonal or a free parameter is one vector.
+    """
+
+    name: str  # "weight_ih", "bias_hh", "diagonal_f", ...
+    blocks: int  # how many blocks of hidden_size rows
+    columns: str | None  # what a matrix multiplies: an input's name or "hidden"; None for a vector
+    initial: tuple[float | None, ...]  # of each block; None: as the layer's initialisation says
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether this is the bias of linear maps, which a layer without biases leaves out."""
+        return self.name.startswith("bias_")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One product of a linear map: block `block` of the matrix `weight`, times `operand`."""
+
+    operand: Node
+    weight: str
+    block: int
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """A learned affine map: the sum of its terms and of its biases, each (array, block)."""
+
+    gate: str
+    terms: tuple[Term, ...]
+    biases: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A recurrent cell, traced from its equations.
+
+    `inputs` names the input and the further (keyword-only) inputs; `states` the states, the first being the output.
+    `gates` maps a gate's name to its node, `outputs` a state's name to its new value.
+    """
+
+    name: str
+    doc: str
+    inputs: tuple[str, ...]
+    states: tuple[str, ...]
+    gates: Mapping[str, Node]
+    outputs: Mapping[str, Node]
+    linear: Mapping[Node, LinearMap]
+    vectors: Mapping[Node, str] = field(repr=False)  # a diagonal or a parameter -> its weight
+    weights: tuple[Weight, ...] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<cell {self.name}({', '.join(self.inputs[:1] + self.states)})>"
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        """A cell holds no numbers: a layer runs it."""
+        raise CellError(
+            f"The cell {self.name} is a definition without weights, so it cannot be called.\n"
+            f"  write instead:  layer = celda.Recurrent({self.name}, input_size, hidden_size); y, state = layer(x)"
+        )
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node of a step, arguments first."""
+        return tuple(topological([*self.gates.values(), *self.outputs.values()]))
+
+    @cached_property
+    def named(self) -> Mapping[str, Node]:
+        """The values that can be traced: every gate and every new state, in the order they are computed."""
+        place = {node: number for number, node in enumerate(self.nodes)}
+        together = {**self.gates, **self.outputs}
+        return MappingProxyType(dict(sorted(together.items(), key=lambda item: place[item[1]])))
+
+    def count(self, input_size: int | Mapping[str, int], hidden_size: int, bias: bool = True) -> int:
+        """How many numbers one layer of this cell learns, each bias counted as often as it is stored."""
+        sizes = {self.inputs[0]: input_size} if isinstance(input_size, int) else input_size
+        columns = {None: 1, HIDDEN: hidden_size, **sizes}
+        return sum(w.blocks * hidden_size * columns[w.columns] for w in self.weights if bias or not w.is_bias)
+
+    def equations(self) -> str:
+        """The equations of a step as text, one a line: `i_t = σ(W_i x_t + R_i h_{t-1} + b_i)`."""
+        from celda.language.equations import text
+
+        return text(self)
+
+    def latex(self) -> str:
+        """The equations of a step as a LaTeX `aligned` block."""
+        from celda.language.equations import latex
+
+        return latex(self)
+
+    def diagram(self) -> str:
+        """A drawing of a step as an SVG document."""
+        from celda.language.diagram import diagram
+
+        return diagram(self)

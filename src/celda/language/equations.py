@@ -1,0 +1,142 @@
+"""A cell's equations as text and as LaTeX, printed from its graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from celda.language.cell import Cell
+from celda.language.expression import SCALAR, Node
+from celda.language.operations import OPERATIONS
+
+_SUM, _PRODUCT, _ATOM = 2, 3, 9
+_LETTERS = {"ih": "W", "hh": "R"}
+_FURTHER = "VUQS"  # the matrices of the keyword-only inputs
+
+
+def text(cell: Cell) -> str:
+    """One equation a line, in the order of computation: `i_t = σ(W_i x_t + R_i h_{t-1} + b_i)`."""
+    printer = _Printer(cell, _Text())
+    return "\n".join(f"{left} = {right}" for left, right in printer.equations())
+
+
+def latex(cell: Cell) -> str:
+    """The equations as an `aligned` block, for use inside a display."""
+    printer = _Printer(cell, _Latex())
+    lines = " \\\\\n".join(f"  {left} &= {right}" for left, right in printer.equations())
+    return f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
+
+
+class _Text:
+    times, dot = " ⊙ ", " · "
+
+    def subscript(self, letter: str, index: str) -> str:
+        return f"{letter}_{index}" if index.isalnum() or "_" not in index else f"{letter}_{{{index}}}"
+
+    def at(self, name: str, step: str) -> str:
+        return f"{name}_t" if step == "t" else f"{name}_{{{step}}}"
+
+    def brackets(self, inner: str) -> str:
+        return f"({inner})"
+
+    def operation(self, op: str) -> str:
+        return OPERATIONS[op].text
+
+
+class _Latex:
+    times, dot = r" \odot ", r" \, "
+
+    def _word(self, name: str) -> str:
+        return name if len(name) == 1 else rf"\mathrm{{{name}}}".replace("_", r"\_")
+
+    def subscript(self, letter: str, index: str) -> str:
+        return f"{self._word(letter) if letter.isidentifier() else letter}_{{{self._word(index)}}}"
+
+    def at(self, name: str, step: str) -> str:
+        return f"{self._word(name)}_{{{step}}}"
+
+    def brackets(self, inner: str) -> str:
+        return rf"\left({inner}\right)"
+
+    def operation(self, op: str) -> str:
+        return OPERATIONS[op].latex
+
+
+@dataclass
+class _Printer:
+    cell: Cell
+    style: _Text | _Latex
+
+    def __post_init__(self) -> None:
+        self.names = {node: name for name, node in self.cell.named.items()}
+
+    def equations(self) -> list[tuple[str, str]]:
+        return [(self.style.at(n, "t"), self.show(node, True)[0]) for n, node in self.cell.named.items()]
+
+    def show(self, node: Node, defining: bool = False) -> tuple[str, int]:
+        """The node printed, and how strongly its outermost operator binds."""
+        style = self.style
+        if node in self.names and not defining and node.op != "state":
+            return style.at(self.names[node], "t"), _ATOM
+        match node.op:
+            case "state":
+                return style.at(node.name, "t-1"), _ATOM
+            case "input":
+                return (style.at(node.name, "t") if node.name == self.cell.inputs[0] else node.name), _ATOM
+            case "number":
+                return f"{node.value:g}", _ATOM if node.value >= 0 else _SUM
+            case "time":
+                return "t", _ATOM
+            case "parameter":
+                return node.name, _ATOM
+            case "linear":
+                return self._linear(node), _SUM
+            case "diagonal":
+                return self._diagonal(node), _PRODUCT
+        return self._operation(node)
+
+    def _operation(self, node: Node) -> tuple[str, int]:
+        binding = OPERATIONS[node.op].binding
+        parts = []
+        for position, arg in enumerate(node.args):
+            shown, inner = self.show(arg)
+            # a - (b - c) and a / (b / c) keep their brackets; a comparison inside a comparison cannot be
+            tight = binding + (position > 0 and node.op in ("subtract", "divide", "remainder"))
+            parts.append(self.style.brackets(shown) if binding < _ATOM and inner < tight else shown)
+        if node.op == "multiply":
+            sign = self.style.dot if SCALAR in (node.args[0].width, node.args[1].width) else self.style.times
+            return sign.join(parts), binding
+        if node.op == "identity":
+            return self.show(node.args[0])
+        return self.style.operation(node.op).format(*parts), binding
+
+    def _linear(self, node: Node) -> str:
+        linear = self.cell.linear[node]
+        parts = [f"{self._matrix(t.weight, linear.gate)} {self._operand(t.operand)}" for t in linear.terms]
+        if linear.biases:
+            rivals = [n for n, other in self.cell.linear.items() if other.gate == linear.gate and other.biases]
+            letter = "" if len(rivals) == 1 else self._letter(linear.terms[0].weight)
+            if letter and sum(self._letter(self.cell.linear[n].terms[0].weight) == letter for n in rivals) > 1:
+                letter += str(rivals.index(node) + 1)
+            parts.append(self.style.subscript("b", letter + linear.gate))
+        return " + ".join(parts)
+
+    def _operand(self, operand: Node) -> str:
+        shown, binding = self.show(operand)
+        return shown if binding == _ATOM else self.style.brackets(shown)
+
+    def _diagonal(self, node: Node) -> str:
+        name = self.cell.vectors[node].removeprefix("diagonal_")
+        return self.style.subscript("p", name) + self.style.times + self._operand(node.args[0])
+
+    def _matrix(self, weight: str, gate: str) -> str:
+        return self.style.subscript(self._letter(weight), gate)
+
+    def _letter(self, weight: str) -> str:
+        """W for the input's matrix, R for the recurrent one, V, U, ... for further inputs; a prime for a second one."""
+        source = weight.removeprefix("weight_")
+        known = {**_LETTERS, **dict(zip(self.cell.inputs[1:], _FURTHER, strict=False))}
+        base = max((name for name in known if source.startswith(name)), key=len, default="")
+        if not base:
+            return source
+        repeat = source.removeprefix(base)
+        return known[base] + "'" * (int(repeat) - 1 if repeat.isdigit() else 0)

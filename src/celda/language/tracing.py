@@ -1,0 +1,237 @@
+"""Tracing: from a plain function to a cell."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import MappingProxyType
+
+from celda.language.cell import Cell, LinearMap, Term, Weight
+from celda.language.errors import Line, line_of, mistake
+from celda.language.expression import HIDDEN, SCALAR, Node, Operand, Value, topological, value_of
+
+_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+class Trace:
+    """What is learned while a function is traced: its gates, and the weights each gate owns."""
+
+    def __init__(self, first_input: str) -> None:
+        self.first_input = first_input
+        self.gates: dict[str, Node] = {}
+        self.linear: dict[Node, LinearMap] = {}
+        self.vectors: dict[Node, str] = {}
+        self.weights: dict[str, list[float | None]] = {}  # name -> initial value of each block
+        self.columns: dict[str, str | None] = {}
+        self.learned: list[Node] = []
+
+    def block(self, name: str, columns: str | None, initial: float | None = None) -> int:
+        """One more block of the array `name`; its number."""
+        self.columns[name] = columns
+        blocks = self.weights.setdefault(name, [])
+        blocks.append(initial)
+        return len(blocks) - 1
+
+    def vector(self, node: Node, name: str, initial: float | None = None) -> None:
+        """A learned vector of its own for `node`; a second of one name gets a number."""
+        unique, count = name, 1
+        while unique in self.weights:
+            count += 1
+            unique = f"{name}{count}"
+        self.block(unique, None, initial)
+        self.vectors[node] = unique
+
+    def name(self, gate: str, pre: Node, bias: float | None) -> None:
+        """Give the learned maps under `pre` that have no owner yet to `gate`."""
+        mine = [n for n in topological([pre]) if n.op in ("linear", "diagonal")]
+        mine = [n for n in mine if n not in self.linear and n not in self.vectors]
+        for node in sorted(mine, key=self.learned.index):
+            if node.op == "diagonal":
+                self.vector(node, f"diagonal_{gate}")
+            else:
+                bias = self._name_linear(gate, node, bias)
+        if bias:
+            raise mistake(f'The gate "{gate}" has bias={bias:g} but no linear map with a bias.',
+                          f'gate("{gate}", sigmoid, linear(x, h), bias={bias:g})')
+
+    def _name_linear(self, gate: str, node: Node, bias: float | None) -> float | None:
+        """Returns the initial bias that is left for the gate's next map: all of it goes to the first that has one."""
+        terms: list[Term] = []
+        suffixes: list[str] = []
+        for operand in node.args:
+            suffix = "hh" if operand.width == HIDDEN else "ih" if operand.width == self.first_input else operand.width
+            suffixes.append(suffix)
+            name = f"weight_{suffix}" + (str(n) if (n := suffixes.count(suffix)) > 1 else "")
+            terms.append(Term(operand, name, self.block(name, operand.width)))
+        biases: list[tuple[str, int]] = []
+        if node.bias:
+            # Two biases where there are two products, as torch.nn.LSTM has them: seeds and state_dicts then agree.
+            homes = [s for s in ("ih", "hh") if s in suffixes] or suffixes[:1]
+            for home in homes:
+                biases.append((f"bias_{home}", self.block(f"bias_{home}", None, bias)))
+                bias = None if bias is None else 0.0
+        self.linear[node] = LinearMap(gate, tuple(terms), tuple(biases))
+        return bias
+
+    def arrays(self) -> tuple[Weight, ...]:
+        """Every array, in the order torch.nn keeps them: matrices, biases, then the rest as they were written."""
+        order = ("weight_ih", "weight_hh", "weight_", "bias_ih", "bias_hh", "bias_", "")
+        names = sorted(self.weights, key=lambda n: next(k for k, start in enumerate(order) if n.startswith(start)))
+        return tuple(Weight(n, len(self.weights[n]), self.columns[n], tuple(self.weights[n])) for n in names)
+
+
+def _trace(what: str, write: str) -> Trace:
+    trace = _current.get()
+    if trace is None:
+        raise mistake(f"{what} has a meaning only while a cell is traced.", write)
+    return trace
+
+
+def linear(*operands: Value, bias: bool = True) -> Value:
+    """A learned affine map of all operands together to the hidden width: W a + R b + ... + bias.
+
+    It belongs to the gate it is used in, which names its weights. An operand may be an expression, as in
+    `linear(x, r * h)`: then the step has a second stage.
+    """
+    trace = _trace("linear", "@cell above the function")
+    if not operands:
+        raise mistake("linear() maps nothing.", "linear(x, h)")
+    nodes = tuple(value_of(o, "An operand of linear").node for o in operands)
+    for node in nodes:
+        if node.width == SCALAR or node.boolean:
+            raise mistake("linear maps inputs and states; this operand is one number for all units.", "linear(x, h)")
+    trace.learned.append(node := Node("linear", nodes, bias=bias))
+    return Value(node)
+
+
+def diagonal(operand: Value) -> Value:
+    """A learned vector times `operand`, unit by unit (a peephole); it belongs to the gate it is used in."""
+    trace = _trace("diagonal", "@cell above the function")
+    node = value_of(operand, "The operand of diagonal").node
+    if node.width != HIDDEN or node.boolean:
+        raise mistake("diagonal needs a value of the hidden width.", "diagonal(c), or linear(x) for an input")
+    trace.learned.append(node := Node("diagonal", (node,)))
+    return Value(node)
+
+
+def parameter(name: str, *, init: float | None = None) -> Value:
+    """A learned vector, one number a hidden unit; `init` fills it (default: as the layer initialises its weights)."""
+    trace = _trace("parameter", "@cell above the function")
+    if not isinstance(name, str) or not name.isidentifier() or name.startswith(("weight_", "bias_", "diagonal_")):
+        raise mistake(f"{name!r} is no name for a parameter.", 'parameter("scale", init=1.0)')
+    if name in trace.weights:
+        raise mistake(f'There are two parameters "{name}".', f'parameter("{name}2", init=...)')
+    node = Node("parameter", name=name)
+    trace.vector(node, name, init)
+    return Value(node)
+
+
+def time() -> Value:
+    """The step's place in the sequence, counted from 0: one number for all units and the whole batch."""
+    _trace("time()", "@cell above the function")
+    return Value(Node("time", width=SCALAR))
+
+
+def gate(name: str, activation: Callable[[Value], Value], pre: Value, *, bias: float | None = None) -> Value:
+    """`activation(pre)` under a name: its weights are called after it, and it can be traced.
+
+    `bias` sets the initial bias of the gate (1.0 for a forget gate, say); where a layer keeps two biases, their sum.
+    """
+    trace = _trace("gate", "@cell above the function")
+    if not isinstance(name, str):
+        raise mistake("A gate needs a name before its activation.", 'gate("i", sigmoid, linear(x, h))')
+    if not name.isidentifier():
+        raise mistake(f'"{name}" is no name for a gate: its weights are called after it.', 'gate("i", sigmoid, ...)')
+    if name in trace.gates:
+        raise mistake(f'There are two gates "{name}".', f'gate("{name}2", ...)')
+    if not callable(activation):
+        raise mistake("The second argument of gate is the activation.", f'gate("{name}", sigmoid, linear(x, h))')
+    before = value_of(pre, "What a gate acts on")
+    trace.name(name, before.node, bias)
+    result = value_of(activation(before), "The activation's result")
+    if result.node.width != HIDDEN or result.node.boolean:
+        raise mistake(f'The gate "{name}" is not one number a hidden unit.', f'gate("{name}", sigmoid, linear(x, h))')
+    trace.gates[name] = result.node
+    return result
+
+
+def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
+    """Trace a function once; the cell it defines.
+
+    The first argument is the input, the other positional ones are the states of the step before, keyword-only ones are
+    further inputs. The function returns the new states in the order of its arguments; the first is the output.
+    """
+    name, here = function.__name__, Line(function.__code__.co_filename, function.__code__.co_firstlineno + 1)
+    x, states, further = _arguments(function, here)
+    trace = Trace(x)
+    token = _current.set(trace)
+    try:
+        leaves = {n: Value(Node("input", width=n, name=n)) for n in (x, *further)}
+        leaves |= {n: Value(Node("state", name=n)) for n in states}
+        returned = function(leaves[x], *(leaves[s] for s in states), **{n: leaves[n] for n in further})
+    except NameError as error:  # UnboundLocalError is one
+        signature = f"def {name}({', '.join((x, *states, str(error.name or '...')))}):"
+        raise mistake(f"{error}; a state of the step before is an argument.", signature, line_of(error.__traceback__)) from None
+    finally:
+        _current.reset(token)
+    outputs = _outputs(returned, states, name, here)
+    _check_names(trace, outputs, states, here)
+    return Cell(
+        name=name,
+        doc=inspect.cleandoc(function.__doc__ or ""),
+        inputs=(x, *further),
+        states=states,
+        gates=MappingProxyType(trace.gates),
+        outputs=MappingProxyType(outputs),
+        linear=MappingProxyType(trace.linear),
+        vectors=MappingProxyType(trace.vectors),
+        weights=trace.arrays(),
+    )
+
+
+def _arguments(function: Callable, here: Line) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    positional, further = [], []
+    for p in inspect.signature(function).parameters.values():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.default is not p.empty:
+            raise mistake(f"The argument `{p}` of {function.__name__} is not a plain name.", "def cell(x, h, c, *, image):", here)
+        (further if p.kind is p.KEYWORD_ONLY else positional).append(p.name)
+    if len(positional) < 2:
+        raise mistake(f"{function.__name__} has no state, so it remembers nothing.", "def cell(x, h):", here)
+    return positional[0], tuple(positional[1:]), tuple(further)
+
+
+def _outputs(returned: Value | tuple[Value, ...], states: tuple[str, ...], name: str, here: Line) -> dict[str, Node]:
+    values = returned if isinstance(returned, tuple) else (returned,)
+    right = f"return {', '.join(states)}"
+    if returned is None or len(values) != len(states):
+        given = 0 if returned is None else len(values)
+        missing = states[given:] if given < len(states) else ()
+        told = f"; the state `{', '.join(missing)}` is not returned" if missing else ""
+        raise mistake(f"{name} has {len(states)} state(s) and returns {given} value(s){told}.", right, here)
+    outputs = {}
+    for state, value in zip(states, values, strict=True):
+        if not isinstance(value, Value) or value.node.width != HIDDEN or value.node.boolean:
+            raise mistake(f"What {name} returns for the state `{state}` is not one number a hidden unit.", right, here)
+        outputs[state] = value.node
+    return outputs
+
+
+def _check_names(trace: Trace, outputs: dict[str, Node], states: tuple[str, ...], here: Line) -> None:
+    for node in trace.learned:
+        if node not in trace.linear and node not in trace.vectors:
+            raise mistake(f"This {node.op} map is in no gate, so its weights have no name.",
+                          f'gate("g", tanh, {node.op}(...))', node.line)
+    for state in states:
+        if state in trace.gates and trace.gates[state] is not outputs[state]:
+            raise mistake(f'The gate "{state}" is called like a state but is not its new value.',
+                          f'gate("{state}_gate", ...), or return it as the new {state}', here)
+    used = set(topological(outputs.values()))
+    for name, node in trace.gates.items():
+        if node not in used:
+            raise mistake(f'The gate "{name}" has no effect on any state.', f"use {name} in what is returned, or delete it",
+                          node.line)
+    if not any(node in used for node in trace.learned) and not trace.weights:
+        raise mistake("The cell learns nothing.", 'gate("h", tanh, linear(x, h))', here)
+
+

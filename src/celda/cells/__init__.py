@@ -14,5 +14,7 @@ def find(cell: str | Cell) -> Cell:
     if isinstance(cell, Cell):
         return cell
     if cell not in CELLS:
-        raise CeldaError(f"There is no cell {cell!r}. Write one of {', '.join(CELLS)}, or give a cell of your own (@cell).")
+        raise CeldaError(
+            f"There is no cell {cell!r}. Write one of {', '.join(CELLS)}, or give a cell of your own (@cell)."
+        )
     return CELLS[cell]

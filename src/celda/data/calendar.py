@@ -1,4 +1,4 @@
-"""Calendar features: where in the day, the week and the year a time stamp lies, as sines and cosines."""
+"""Calendar features: where in the hour, the day, the week and the year a time stamp lies, as sines and cosines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,33 +11,54 @@ from celda.data.frequency import DAY, HOUR, WEEK, Frequency
 
 @dataclass(frozen=True)
 class _Cycle:
-    seconds: int  # its length
-    resolution: int  # the phase moves in steps of so many seconds
-    harmonics: int  # the most sines and cosines that are given
+    seconds: float  # its length
+    harmonics: int  # how many pairs of sine and cosine it gets, where the steps are fine enough
 
 
 # The phase of the week moves once a day: three harmonics of seven days tell every day of the week apart, as a one-hot
-# code would, with no blur around midnight.
-CYCLES = {
-    "hour": _Cycle(HOUR, 1, 2),
-    "day": _Cycle(DAY, 1, 3),
-    "week": _Cycle(WEEK, DAY, 3),
-    "year": _Cycle(365 * DAY, 1, 2),
+# code would, and with no blur around midnight.
+_CYCLES = {
+    "hour": _Cycle(HOUR, 2),
+    "day": _Cycle(DAY, 3),
+    "week": _Cycle(WEEK, 3),
+    "year": _Cycle(365.25 * DAY, 2),
 }
+_TOLERANCE = 1.01  # two years are 730 or 731 days, a quarter 90 to 92
 
 
-def choose_cycles(frequency: Frequency, first: pd.Timestamp | int, last: pd.Timestamp | int) -> tuple[str, ...]:
-    """Give the names of the cycles that can be learnt from a history from `first` to `last` (both included).
+def choose_features(frequency: Frequency, first: pd.Timestamp | int, last: pd.Timestamp | int) -> tuple[str, ...]:
+    """Give the features that can be learnt from a history from `first` to `last`, such as "day_sin_1".
 
-    A cycle must hold at least four steps (so an hour is for steps of up to 15 minutes), and the history must hold the
-    cycle twice: a yearly feature seen for less than two years would only tell early from late.
+    A cycle must hold at least four steps (so the hour is for steps of 15 minutes or less), and the history must hold the
+    cycle twice: a yearly feature seen for less than two years would only tell early from late. An integer index has none.
     """
     if frequency.is_integer:
         return ()
-    steps = np.array([0, 4])
-    four_steps = frequency.grid(first, 5)
-    step = (four_steps[-1] - four_steps[0]).total_seconds() / np.diff(steps)[0]
+    five = frequency.grid(first, 5)
+    step = (five[4] - five[0]).total_seconds() / 4
     history = (last - first).total_seconds() + step
     return tuple(
-        name for name, cycle in CYCLES.items() if step <= max(cycle.seconds / 4, cycle.resolution) and 2 * cycle.seconds <= history
+        f"{name}_{wave}_{k}"
+        for name, cycle in _CYCLES.items()
+        if 4 * step <= cycle.seconds * _TOLERANCE and 2 * cycle.seconds <= history * _TOLERANCE
+        for k in range(1, cycle.harmonics + 1)
+        if 2 * k * step <= cycle.seconds * _TOLERANCE
+        for wave in ("sin", "cos")
     )
+
+
+def calendar_features(stamps: pd.DatetimeIndex, names: Sequence[str]) -> np.ndarray:
+    """Give the named features of the time stamps: (len(stamps), len(names)) float32 in [-1, 1]."""
+    seconds = stamps.hour * HOUR + stamps.minute * 60 + stamps.second
+    phases = {
+        "hour": (seconds % HOUR) / HOUR,
+        "day": seconds / DAY,
+        "week": stamps.dayofweek / 7,
+        "year": (stamps.dayofyear - 1 + seconds / DAY) / 365.25,
+    }
+    features = np.empty((len(stamps), len(names)), dtype=np.float32)
+    for column, name in enumerate(names):
+        cycle, wave, k = name.split("_")
+        angle = 2 * np.pi * int(k) * phases[cycle].to_numpy()
+        features[:, column] = np.sin(angle) if wave == "sin" else np.cos(angle)
+    return features

@@ -29,10 +29,14 @@ class Plan:
 def choose(engine: str = "auto") -> Plan:
     """The plan for a call where `engine` was asked for."""
     if engine not in ("auto", *ENGINES):
-        raise CeldaError(f"There is no engine {engine!r}; write engine='auto' or one of {', '.join(map(repr, ENGINES))}.")
+        raise CeldaError(
+            f"There is no engine {engine!r}; write engine='auto' or one of {', '.join(map(repr, ENGINES))}."
+        )
     if engine != "auto":
         return Plan(engine, f"engine={engine!r} was asked for")
-    return Plan("reference", "it is the only engine in this version: torch operations in a loop; fused engines come later")
+    return Plan(
+        "reference", "it is the only engine in this version: torch operations in a loop; fused engines come later"
+    )
 
 
 __all__ = ["ENGINES", "Call", "Engine", "Plan", "Result", "choose"]

@@ -1,6 +1,6 @@
 """The language of cells: what a cell is, written once as its equations. It knows no torch.
 
-    from celda.language import cell, gate, linear, sigmoid, tanh
+from celda.language import cell, gate, linear, sigmoid, tanh
 """
 
 from celda.language.cell import Cell, LinearMap, Term, Weight

@@ -49,7 +49,7 @@ class Gradient:
     @cached_property
     def _sweep(self) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
         forward = set(self.cell.nodes)
-        keep = {n for n in (*self.cell.gates.values(), *self.cell.outputs.values(), *self.cell.linear)}
+        keep = {*self.cell.gates.values(), *self.cell.outputs.values(), *self.cell.linear}
         order: dict[Node, None] = {}
         saved: dict[Node, None] = {}
 

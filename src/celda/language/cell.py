@@ -92,7 +92,7 @@ class Cell:
     def count(self, input_size: int | Mapping[str, int], hidden_size: int, bias: bool = True) -> int:
         """How many numbers one layer of this cell learns, each bias counted as often as it is stored."""
         sizes = {self.inputs[0]: input_size} if isinstance(input_size, int) else input_size
-        columns = {None: 1, HIDDEN: hidden_size, **sizes}
+        columns: dict[str | None, int] = {None: 1, HIDDEN: hidden_size, **sizes}
         return sum(w.blocks * hidden_size * columns[w.columns] for w in self.weights if bias or not w.is_bias)
 
     def equations(self) -> str:

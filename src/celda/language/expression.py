@@ -123,7 +123,7 @@ class Value:
 
     def __bool__(self) -> NoReturn:
         raise mistake(
-            "A cell is traced once, so `if`, `while`, `and`, `or`, `not` and chained comparisons cannot see its values.",
+            "A cell is traced once: `if`, `while`, `and`, `or`, `not` and chained comparisons cannot see its values.",
             "where(condition, a, b)  (both sides are computed, the condition chooses)",
         )
 
@@ -140,17 +140,21 @@ class Value:
     __rpow__ = __pow__
 
     def __matmul__(self, _: object) -> NoReturn:
-        raise mistake("The language has no free matrix product: every matrix is learned and belongs to a gate.",
-                      'gate("g", tanh, linear(x, h))')
+        raise mistake(
+            "The language has no free matrix product: every matrix is learned and belongs to a gate.",
+            'gate("g", tanh, linear(x, h))',
+        )
 
     __rmatmul__ = __matmul__
 
-    def __float__(self) -> float:
-        raise mistake("A traced value is not a number yet, so Python's `math` and `float` cannot use it.",
-                      "from celda.language import exp, log, sqrt, tanh, ...")
+    def __float__(self) -> NoReturn:
+        raise mistake(
+            "A traced value is not a number yet, so Python's `math` and `float` cannot use it.",
+            "from celda.language import exp, log, sqrt, tanh, ...",
+        )
 
-    __int__ = __float__  # type: ignore[assignment]
-    __index__ = __float__  # type: ignore[assignment]
+    __int__ = __float__
+    __index__ = __float__
 
     def __array_ufunc__(self, function: Any, *_: Any, **__: Any) -> NoReturn:
         raise _foreign(f"numpy.{function.__name__}")
@@ -164,18 +168,22 @@ Operand = Value | float
 
 
 def _foreign(name: str) -> Exception:
-    return mistake(f"{name} works on arrays, and a traced value is none yet.",
-                   "from celda.language import sigmoid, tanh, relu, exp, log, softplus, maximum, minimum, where, abs, sqrt")
+    return mistake(
+        f"{name} works on arrays, and a traced value is none yet.",
+        "from celda.language import sigmoid, tanh, relu, exp, log, softplus, maximum, minimum, where, abs, sqrt",
+    )
 
 
-def value_of(given: Operand, role: str = "an operand") -> Value:
+def value_of(given: object, role: str = "an operand") -> Value:
     """`given` as a value: itself, or a number made one."""
     if isinstance(given, Value):
         return given
-    if isinstance(given, numbers.Real):
+    if isinstance(given, numbers.Real):  # a float, an int, and numpy's scalars
         return Value(Node("number", width=SCALAR, value=float(given)))
-    raise mistake(f"{role} is a {type(given).__name__}; a cell computes with its arguments, numbers and learned maps only.",
-                  'a learned vector:  parameter("name", init=0.0);  data:  def cell(x, h, *, name)')
+    raise mistake(
+        f"{role} is a {type(given).__name__}; a cell computes with its arguments, numbers and learned maps only.",
+        'a learned vector:  parameter("name", init=0.0);  data:  def cell(x, h, *, name)',
+    )
 
 
 def pointwise(op: str, *operands: Operand) -> Value:
@@ -191,6 +199,8 @@ def pointwise(op: str, *operands: Operand) -> Value:
     if len(widths) > 1:
         named = " and ".join("the hidden width" if w == HIDDEN else f"the width of the input `{w}`" for w in widths)
         name = next(w for w in widths if w != HIDDEN)
-        raise mistake(f"{named} meet in one operation.", f"linear({name}) first: it brings `{name}` to the hidden width")
+        raise mistake(
+            f"{named} meet in one operation.", f"linear({name}) first: it brings `{name}` to the hidden width"
+        )
     width = widths[0] if widths else SCALAR
     return Value(Node(op, args, width, boolean=op in COMPARISONS))

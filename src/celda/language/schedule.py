@@ -1,7 +1,8 @@
 """The schedule: in which order a step's products and its point-wise work are done.
 
-A product must wait for its operand. A cell whose products all take inputs and old states has one stage (`lstm`); one that
-feeds a gate into a product has two (`gru_2014`). An engine runs stage after stage: the products, then the point-wise work.
+A product must wait for its operand. A cell whose products all take inputs and old states has one stage (`lstm`); one
+that feeds a gate into a product has two (`gru_2014`). An engine runs stage after stage: the products, then the
+point-wise work.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Product:
 
 @dataclass(frozen=True)
 class Stage:
-    """Products that can run together, and then the point-wise nodes in order (a linear map: the sum of its products)."""
+    """Products that can run together, and then the point-wise nodes in order (a linear map: the sum of its products).
+    """
 
     products: tuple[Product, ...]
     pointwise: tuple[Node, ...]
@@ -44,7 +46,8 @@ def levels(nodes: Iterable[Node], product: str) -> dict[Node, int]:
 
 
 def _late(level: dict[Node, int]) -> dict[Node, int]:
-    """Point-wise work that waits for no product is moved to the stage that first reads it, so nothing is kept for it."""
+    """Point-wise work that waits for no product is moved to the stage that first reads it, so nothing is kept for it.
+    """
     first: dict[Node, int] = {}
     for node in reversed(level):
         if level[node] == 0:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from celda.language.cell import Cell, LinearMap, Term, Weight
 from celda.language.errors import Line, line_of, mistake
-from celda.language.expression import HIDDEN, SCALAR, Node, Operand, Value, topological, value_of
+from celda.language.expression import HIDDEN, SCALAR, Node, Value, topological, value_of
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
@@ -52,8 +52,10 @@ class Trace:
             else:
                 bias = self._name_linear(gate, node, bias)
         if bias:
-            raise mistake(f'The gate "{gate}" has bias={bias:g} but no linear map with a bias.',
-                          f'gate("{gate}", sigmoid, linear(x, h), bias={bias:g})')
+            raise mistake(
+                f'The gate "{gate}" has bias={bias:g} but no linear map with a bias.',
+                f'gate("{gate}", sigmoid, linear(x, h), bias={bias:g})',
+            )
 
     def _name_linear(self, gate: str, node: Node, bias: float | None) -> float | None:
         """Returns the initial bias that is left for the gate's next map: all of it goes to the first that has one."""
@@ -172,7 +174,9 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         returned = function(leaves[x], *(leaves[s] for s in states), **{n: leaves[n] for n in further})
     except NameError as error:  # UnboundLocalError is one
         signature = f"def {name}({', '.join((x, *states, str(error.name or '...')))}):"
-        raise mistake(f"{error}; a state of the step before is an argument.", signature, line_of(error.__traceback__)) from None
+        raise mistake(
+            f"{error}; a state of the step before is an argument.", signature, line_of(error.__traceback__)
+        ) from None
     finally:
         _current.reset(token)
     outputs = _outputs(returned, states, name, here)
@@ -191,11 +195,16 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
 
 
 def _arguments(function: Callable, here: Line) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    positional, further = [], []
+    positional: list[str] = []
+    further: list[str] = []
     for p in inspect.signature(function).parameters.values():
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.default is not p.empty:
-            raise mistake(f"The argument `{p}` of {function.__name__} is not a plain name.", "def cell(x, h, c, *, image):", here)
+            raise mistake(
+                f"The argument `{p}` of {function.__name__} is not a plain name.", "def cell(x, h, c, *, image):", here
+            )
         (further if p.kind is p.KEYWORD_ONLY else positional).append(p.name)
+    for taken in {"hidden", "ih", "hh", "state", "lengths", "resets"} & {*positional[:1], *further}:
+        raise mistake(f"An input cannot be called `{taken}`: a layer has that name already.", f"{taken}_input", here)
     if len(positional) < 2:
         raise mistake(f"{function.__name__} has no state, so it remembers nothing.", "def cell(x, h):", here)
     return positional[0], tuple(positional[1:]), tuple(further)
@@ -220,18 +229,25 @@ def _outputs(returned: Value | tuple[Value, ...], states: tuple[str, ...], name:
 def _check_names(trace: Trace, outputs: dict[str, Node], states: tuple[str, ...], here: Line) -> None:
     for node in trace.learned:
         if node not in trace.linear and node not in trace.vectors:
-            raise mistake(f"This {node.op} map is in no gate, so its weights have no name.",
-                          f'gate("g", tanh, {node.op}(...))', node.line)
+            raise mistake(
+                f"This {node.op} map is in no gate, so its weights have no name.",
+                f'gate("g", tanh, {node.op}(...))',
+                node.line,
+            )
     for state in states:
         if state in trace.gates and trace.gates[state] is not outputs[state]:
-            raise mistake(f'The gate "{state}" is called like a state but is not its new value.',
-                          f'gate("{state}_gate", ...), or return it as the new {state}', here)
+            raise mistake(
+                f'The gate "{state}" is called like a state but is not its new value.',
+                f'gate("{state}_gate", ...), or return it as the new {state}',
+                here,
+            )
     used = set(topological(outputs.values()))
     for name, node in trace.gates.items():
         if node not in used:
-            raise mistake(f'The gate "{name}" has no effect on any state.', f"use {name} in what is returned, or delete it",
-                          node.line)
+            raise mistake(
+                f'The gate "{name}" has no effect on any state.',
+                f"use {name} in what is returned, or delete it",
+                node.line,
+            )
     if not any(node in used for node in trace.learned) and not trace.weights:
         raise mistake("The cell learns nothing.", 'gate("h", tanh, linear(x, h))', here)
-
-

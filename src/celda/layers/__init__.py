@@ -1,0 +1,8 @@
+"""Layers: torch modules over any cell."""
+
+from celda.layers.dropin import GRU, LSTM, RNN
+from celda.layers.recurrent import Recurrent
+from celda.layers.stepper import Stepper
+from celda.layers.trace import Trace, trace
+
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "Stepper", "Trace", "trace"]

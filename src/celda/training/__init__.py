@@ -1,0 +1,20 @@
+"""One training loop for every task: schedules, early stopping, checkpoints with exact resumption."""
+
+from celda.training.batches import MapDataset
+from celda.training.config import Config, TrainingConfig
+from celda.training.files import written_aside
+from celda.training.history import Epoch, History
+from celda.training.loop import Loss, fit
+from celda.training.seeds import seed_everything
+
+__all__ = [
+    "Config",
+    "Epoch",
+    "History",
+    "Loss",
+    "MapDataset",
+    "TrainingConfig",
+    "fit",
+    "seed_everything",
+    "written_aside",
+]

@@ -1,7 +1,8 @@
 """A cell over a sequence, as a loop of torch operations over its schedule.
 
-Any dtype, any device, differentiable as often as torch is, and transparent to `torch.func`. It is written to be read, not to
-be fast; only what does not depend on a state (the products with the input, above all) is done once for all steps.
+Any dtype, any device, differentiable as often as torch is, and transparent to `torch.func`. It is written to be read,
+not to be fast; only what does not depend on a state (the products with the input, above all) is done once for all
+steps.
 """
 
 from __future__ import annotations
@@ -128,5 +129,3 @@ class _Sequence:
         if node.op == "diagonal":
             return self.weights[self.cell.vectors[node]] * values[node.args[0]]
         return TORCH[node.op](*(values[arg] for arg in node.args))
-
-

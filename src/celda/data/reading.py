@@ -1,0 +1,173 @@
+"""From what the user gives (a DataFrame, a CSV or Parquet file, a data set's name) to a table of plain cells."""
+
+import csv
+import io
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from celda.data.embedded import datasets
+from celda.errors import CeldaError
+
+Source = pd.DataFrame | str | Path
+
+_PARQUET = {".parquet", ".pq"}
+_NOT_READ = {".xls", ".xlsx", ".ods", ".json", ".gz", ".zip", ".bz2", ".feather", ".pickle", ".pkl", ".h5", ".db"}
+
+
+@dataclass
+class RawTable:
+    """The cells as they were given; the index of `frame` counts the rows of the source, blank ones too.
+
+    `separator`: what stands between the cells of a CSV line; None for other sources.
+    `notes`: what was done on the way, one sentence each.
+    """
+
+    frame: pd.DataFrame
+    name: str
+    separator: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def at(self, row: int) -> str:
+        """Say where the row of this position in `frame` is found in the source."""
+        number = int(self.frame.index[row])
+        if self.separator is not None:
+            return f"{self.name}, line {number + 2}"
+        return f"{self.name}, row {number} (counted from 0)"
+
+    def columns_in_words(self) -> str:
+        """List the columns for a message."""
+        names = [str(column) for column in self.frame.columns]
+        return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def read_source(source: Source) -> RawTable:
+    """Read the source whole; CeldaError where it is not a table."""
+    if isinstance(source, pd.DataFrame):
+        return _from_frame(source, "the DataFrame")
+    if not isinstance(source, str | Path):
+        raise CeldaError(
+            f"A table is a pandas DataFrame, the path of a CSV or Parquet file or the name of a data set, not a "
+            f"{type(source).__name__}: write for example read_table('my.csv')."
+        )
+    path = Path(source)
+    if str(source) in datasets() and not path.exists():
+        return _from_frame(datasets()[str(source)].read(), str(source))
+    raw = _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path, _bytes_of(path))
+    if raw.frame.empty:
+        raise CeldaError(f"{raw.name} has a header and no rows: it needs a row for each time stamp.")
+    return raw
+
+
+def _from_frame(frame: pd.DataFrame, name: str) -> RawTable:
+    if frame.empty:
+        raise CeldaError(f"{name} is empty: it needs a row for each time stamp.")
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise CeldaError(f"The columns of {name} have several levels: give it plain column names, such as ds and y.")
+    if not isinstance(frame.index, pd.RangeIndex):  # a named or a time index holds data
+        keep = isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex) or frame.index.name is not None
+        frame = frame.reset_index(drop=not keep)
+    frame = frame.reset_index(drop=True)
+    frame.columns = [str(column) for column in frame.columns]
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise CeldaError(f"{name} has two columns named {twice!r}: rename one of them.")
+    return RawTable(frame, name)
+
+
+def _bytes_of(path: Path) -> bytes:
+    name = path.name or str(path)
+    if path.is_dir():
+        raise CeldaError(f"{path} is a directory: give the path of one CSV or Parquet file in it.")
+    if not path.exists():
+        near = [*datasets(), *(p.name for p in path.parent.glob("*"))] if path.parent.is_dir() else [*datasets()]
+        close = get_close_matches(name, near, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"embedded data sets are: {', '.join(datasets())}."
+        raise CeldaError(f"There is no file {path}: {hint}")
+    if path.suffix.lower() in _NOT_READ:
+        raise CeldaError(f"{name} is a {path.suffix} file, which is not read: save it as CSV (UTF-8) or Parquet.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CeldaError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
+
+
+def _read_parquet(path: Path) -> RawTable:
+    try:
+        return _from_frame(pd.read_parquet(io.BytesIO(_bytes_of(path))), path.name)
+    except pa.ArrowInvalid as error:
+        raise CeldaError(f"{path.name} is not a Parquet file: write it with DataFrame.to_parquet, or give a CSV.") from error
+
+
+def _read_csv(path: Path, data: bytes) -> RawTable:
+    name = path.name
+    text = _decode(name, data)
+    if not text.strip():
+        raise CeldaError(f"{name} is empty: it needs a header line such as ds,y and a row for each time stamp.")
+    lines = text.splitlines()
+    separator = _separator(lines[0])
+    header, *rows = csv.reader(lines[:2], delimiter=separator, skipinitialspace=True)
+    header = [cell.strip() for cell in header]
+    _check_header(name, header)
+    if rows and len(rows[0]) > len(header) and any(rows[0][len(header) :]):
+        _complain_of_width(name, 2, len(rows[0]), len(header), separator)
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            names=range(len(header)),
+            header=0,
+            index_col=False,
+            dtype=str,
+            keep_default_na=False,
+            na_values=[""],
+            skip_blank_lines=False,  # so that the index still counts the lines
+            skipinitialspace=True,
+        )
+    except pd.errors.ParserError as error:
+        numbers = [int(word.strip(",")) for word in str(error).split() if word.strip(",").isdecimal()]
+        if len(numbers) == 3:
+            expected, line, seen = numbers
+            _complain_of_width(name, line, seen, expected, separator)
+        raise CeldaError(f"{name} is not a table of cells: a quote is opened and never closed.") from error
+    frame.columns = pd.Index(header)
+    blank = frame.isna().all(axis=1)
+    return RawTable(frame[~blank] if len(header) > 1 else frame, name, separator)
+
+
+def _decode(name: str, data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise CeldaError(f"{name} is UTF-16 text: save it as UTF-8.")
+    if b"\0" in data[:65_536]:
+        raise CeldaError(f"{name} is not text: give a CSV (UTF-8) or a Parquet file with the suffix .parquet.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise CeldaError(f"{name} is not UTF-8 (line {line}, byte 0x{data[error.start]:02x}): save it as UTF-8.") from error
+
+
+def _separator(header: str) -> str:
+    """The one that cuts the header into the most cells; a header seldom holds the others."""
+    return max(";\t|,", key=lambda candidate: len(next(csv.reader([header], delimiter=candidate), [])))
+
+
+def _check_header(name: str, header: list[str]) -> None:
+    if all(cell.replace(".", "", 1).lstrip("-").isdigit() or cell[:4].isdigit() for cell in header):
+        raise CeldaError(f"{name} begins with data ({', '.join(header[:3])}): put a header line above it, such as ds,y.")
+    if not all(header):
+        header[:] = [cell or f"unnamed {i}" for i, cell in enumerate(header)]
+    if len(set(header)) < len(header):
+        twice = next(cell for cell in header if header.count(cell) > 1)
+        raise CeldaError(f"{name} has two columns named {twice!r}: rename one of them.")
+
+
+def _complain_of_width(name: str, line: int, seen: int, expected: int, separator: str) -> None:
+    hint = "put quotes round cells that hold the separator"
+    if separator == ",":
+        hint = "write decimal points, or put ';' between cells where numbers have a decimal comma"
+    raise CeldaError(f"{name}, line {line} has {seen} cells and the header {expected} (separator {separator!r}): {hint}.")

@@ -1,0 +1,223 @@
+"""Any cell as a torch module: stacked, bidirectional, over padded, packed and reset sequences."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from celda import cells
+from celda.engines import Call, Plan, choose
+from celda.errors import CeldaError
+from celda.language import Cell
+from celda.layers import doors, packed
+from celda.layers.initial import check_init, initialise
+from celda.layers.stepper import Stepper
+from celda.layers.trace import Trace
+
+State = Tensor | tuple[Tensor, ...]
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer over whole sequences, of any cell.
+
+    Names, shapes, gate order and `state_dict` keys are those of `torch.nn.LSTM`; what a cell learns besides is called
+    after its gates (`diagonal_f_l0`, the forget gate's peephole in layer 0).
+
+    Args:
+        cell: the name of a cell (`celda.cells.CELLS`) or a cell of your own (`celda.language.cell`).
+        input_size: width I of the input; for a cell with further inputs a mapping, `{"x": 10, "image": 512}`.
+        hidden_size: width H of the hidden state.
+        num_layers: layers stacked on one another.
+        bias: whether linear maps have biases.
+        batch_first: whether batches are (B, T, I) rather than (T, B, I); states are (layers x directions, B, H) always.
+        dropout: probability of dropping an output between layers, in training.
+        bidirectional: whether a second set of weights runs from the end to the start; outputs are then (T, B, 2H).
+        proj_size, recurrent_dropout, zoneout, layer_norm, heads: not built yet; anything but the default says so.
+        init: "torch", uniform within 1 / sqrt(H).
+        engine: "auto", or the name of an engine; `plan` says which runs and why.
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell,
+        input_size: int | Mapping[str, int],
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        layer_norm: bool = False,
+        heads: int = 1,
+        init: str = "torch",
+        engine: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        later = {"proj_size": proj_size, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout}
+        later |= {"layer_norm": layer_norm, "heads": heads - 1}
+        for name, value in later.items():
+            if value:
+                raise CeldaError(f"{name} is not built yet in this version: leave it out.")
+        doors.check_sizes(hidden_size, num_layers, dropout)
+        check_init(init)
+        choose(engine)
+        if dropout and num_layers == 1:
+            warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
+        self.cell = cells.find(cell)
+        self.input_sizes = doors.input_sizes(self.cell, input_size)
+        self.input_size = self.input_sizes[self.cell.inputs[0]]
+        self.hidden_size, self.num_layers, self.bias = hidden_size, num_layers, bias
+        self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
+        self.proj_size, self.init, self.engine = proj_size, init, engine
+        self._trace: Trace | None = None
+        for layer in range(num_layers):
+            for suffix in self._suffixes:
+                for name, size in self._arrays(layer).items():
+                    array = torch.empty(size, device=device, dtype=dtype)
+                    self.register_parameter(f"{name}_l{layer}{suffix}", nn.Parameter(array))
+        self.reset_parameters()
+
+    @property
+    def _suffixes(self) -> tuple[str, ...]:
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    def _arrays(self, layer: int) -> dict[str, tuple[int, ...]]:
+        """Name and shape of what one direction of a layer learns."""
+        first = self.input_size if layer == 0 else self.hidden_size * len(self._suffixes)
+        columns = {"hidden": self.hidden_size, **self.input_sizes, self.cell.inputs[0]: first}
+        return {
+            w.name: (w.blocks * self.hidden_size, *([columns[w.columns]] if w.columns else []))
+            for w in self.cell.weights
+            if self.bias or not w.is_bias
+        }
+
+    def _weights(self, layer: int, suffix: str) -> dict[str, Tensor]:
+        return {name: getattr(self, f"{name}_l{layer}{suffix}") for name in self._arrays(layer)}
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, in the order and from the numbers that torch.nn.LSTM would use."""
+        for layer in range(self.num_layers):
+            for suffix in self._suffixes:
+                initialise(self.cell, self._weights(layer, suffix), self.hidden_size, self.init)
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        state: State | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+        **inputs: Tensor,
+    ) -> tuple[Any, State]:
+        """Run over a batch of sequences.
+
+        Args:
+            x: (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence, or a `PackedSequence`.
+            state: initial states, one (layers x directions, B, H) tensor each (without B for one sequence); zeros by
+                default.
+            lengths: (B,) whole numbers; steps past the end leave the state alone and give zeros.
+            resets: bool, laid out as the steps of `x`: the sequence starts anew at that step, with zero states. In the
+                reverse direction, too, nothing crosses from that step to the one before it.
+            inputs: the cell's further inputs, each (B, width), constant over time, or laid out as `x`, one a step.
+
+        Returns:
+            The outputs, laid out as `x`, (T, B, H) or (T, B, 2H), and the final states (a bare tensor where there is
+            one).
+
+        Raises:
+            CeldaError: a shape, dtype or device that does not fit; the message says what would.
+        """
+        states = None if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
+        if isinstance(x, PackedSequence):
+            if lengths is not None or resets is not None or inputs:
+                raise CeldaError(
+                    "A PackedSequence holds its lengths: give a padded tensor with lengths=, resets= or inputs."
+                )
+            result, new = packed.through(x, states, lambda x, s, n: self._run(x, s, n, None, {}, self.training))
+            return result, self._bare(new)
+        doors.check_input(x, self.input_size, self.weight)
+        doors.check_further(inputs, self.input_sizes, self.cell)
+        batched = x.dim() == 3
+        if not batched:  # one sequence: a batch of one
+            states = None if states is None else tuple(s.unsqueeze(1) for s in states)
+            inputs = {
+                name: value.unsqueeze(0) if value.dim() == 1 else value.unsqueeze(1) for name, value in inputs.items()
+            }
+            lengths = None if lengths is None else torch.as_tensor(lengths).reshape(1)
+            x, resets = x.unsqueeze(1), None if resets is None else resets.unsqueeze(1)
+        elif self.batch_first:
+            inputs = {name: value.transpose(0, 1) if value.dim() == 3 else value for name, value in inputs.items()}
+            x, resets = x.transpose(0, 1), None if resets is None else resets.transpose(0, 1)
+        steps, batch = x.shape[:2]
+        checked = None if lengths is None else doors.check_lengths(lengths, batch, steps, x.device)
+        resets = None if resets is None else doors.check_resets(resets, steps, batch, x.device)
+        y, new = self._run(x, states, checked, resets, inputs, self.training)
+        if not batched:
+            return y.squeeze(1), self._bare(tuple(s.squeeze(1) for s in new))
+        return y.transpose(0, 1) if self.batch_first else y, self._bare(new)
+
+    def _run(
+        self,
+        x: Tensor,
+        states: tuple[Tensor, ...] | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        inputs: Mapping[str, Tensor],
+        training: bool,
+        start: int = 0,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Every layer and direction over (T, B, I); see `celda.engines.Call` for what is passed on."""
+        names, directions = self.cell.states, len(self._suffixes)
+        wanted = (self.num_layers * directions, x.shape[1], self.hidden_size)
+        states = states or tuple(x.new_zeros(wanted) for _ in names)
+        doors.check_states(states, names, wanted)
+        further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
+        keep = tuple(self.cell.named) if self._trace is not None else ()
+        plan, results, y = choose(self.engine), [], x
+        for layer in range(self.num_layers):
+            below = F.dropout(y, self.dropout, training) if layer and self.dropout else y
+            for direction, suffix in enumerate(self._suffixes):
+                first = tuple(state[layer * directions + direction] for state in states)
+                given = {self.cell.inputs[0]: below, **further}
+                weights, reverse = self._weights(layer, suffix), direction == 1
+                call = Call(self.cell, given, first, weights, lengths, resets, reverse, start, keep)
+                results.append(plan.run(call))
+            y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output
+        if self._trace is not None:
+            self._trace.record([r.kept for r in results])
+        return y, tuple(torch.stack([r.states[k] for r in results]) for k in range(len(names)))
+
+    def _bare(self, states: tuple[Tensor, ...]) -> State:
+        return states[0] if len(states) == 1 else states
+
+    @property
+    def weight(self) -> Tensor:
+        """The first array of the layer: its dtype and device are the layer's."""
+        return next(self.parameters())
+
+    def plan(self, x: Tensor | None = None) -> Plan:
+        """Which engine would run the input `x`, and why; print it."""
+        return choose(self.engine)
+
+    def stepper(self, batch_size: int = 1) -> Stepper:
+        """The layer one step at a time, for streams; see `Stepper`."""
+        return Stepper(self, batch_size)
+
+    def extra_repr(self) -> str:
+        """The arguments that differ from the defaults."""
+        size = self.input_size if len(self.input_sizes) == 1 else self.input_sizes
+        parts = [self.cell.name, str(size), str(self.hidden_size)]
+        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        return ", ".join(parts + [f"{k}={v}" for k, d in defaults.items() if (v := getattr(self, k)) != d])

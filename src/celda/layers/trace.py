@@ -1,0 +1,63 @@
+"""See the gates at work: `with celda.trace(layer) as t: layer(x)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from celda.errors import CeldaError
+
+if TYPE_CHECKING:
+    from celda.layers.recurrent import Recurrent
+
+
+class Trace(Mapping[str, Tensor]):
+    """The values of every gate and state of a layer's latest call, by name: `t["f"]`, `t["c"]`.
+
+    Each is (layers x directions, T, B, H), detached; directions are aligned in time, and steps past a sequence's end
+    are zero.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self._values: dict[str, Tensor] = {}
+
+    def record(self, kept: list[Mapping[str, Tensor]]) -> None:
+        """Keep what one call left, a mapping a layer and direction."""
+        self._values = {name: torch.stack([values[name].detach() for values in kept]) for name in self.names}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.names:
+            raise CeldaError(f"The cell has nothing called {name!r}; it has {', '.join(self.names)}.")
+        if not self._values:
+            raise CeldaError("Nothing has been traced yet: call the layer inside the `with celda.trace(layer)` block.")
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@contextmanager
+def trace(model: nn.Module) -> Iterator[Trace]:
+    """Keep the gates and states of the one recurrent layer in `model` (itself, or inside it) while the block runs."""
+    from celda.layers.recurrent import Recurrent
+
+    found: list[Recurrent] = [m for m in model.modules() if isinstance(m, Recurrent)]
+    if len(found) != 1:
+        names = ", ".join(name for name, m in model.named_modules() if isinstance(m, Recurrent)) or "none"
+        raise CeldaError(
+            f"trace needs one recurrent layer and {type(model).__name__} has {len(found)} ({names}): give that layer."
+        )
+    layer = found[0]
+    before, layer._trace = layer._trace, Trace(tuple(layer.cell.named))
+    try:
+        yield layer._trace
+    finally:
+        layer._trace = before

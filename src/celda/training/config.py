@@ -1,0 +1,71 @@
+"""The settings of a training, checked when they are given."""
+
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from celda.errors import CeldaError
+
+
+class Config(BaseModel):
+    """A frozen set of named settings. A wrong one raises CeldaError, one line that says what to write instead."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise CeldaError("; ".join(self._explain(problem) for problem in error.errors())) from None
+
+    @classmethod
+    def _explain(cls, problem: ErrorDetails) -> str:
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = get_close_matches(name, cls.model_fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(cls.model_fields)}."
+            return f"{cls.__name__} has no setting {name!r}: {hint}"
+        if not name:  # a check of several settings together, which says all by itself
+            return problem["msg"].removeprefix("Value error, ")
+        demand = problem["msg"].replace("Input should", "it should")
+        meaning = cls.model_fields[name].description if name in cls.model_fields else None
+        return f"{name}={problem['input']!r} cannot be used: {demand}" + (f" ({name}: {meaning})" if meaning else "")
+
+
+class TrainingConfig(Config):
+    """How a model is trained.
+
+    The optimizer is AdamW (Loshchilov & Hutter 2019): the weight decay is an L2 penalty kept apart from the gradient.
+    """
+
+    epochs: int = Field(20, ge=1, description="how many times the training set is gone through, at most")
+    batch_size: int = Field(32, ge=1, description="the largest number of samples in a step, over all processes")
+    learning_rate: float = Field(1e-3, gt=0, description="the highest learning rate of the schedule")
+    weight_decay: float = Field(0.01, ge=0, description="the L2 penalty of AdamW; biases and other vectors are spared")
+    clip_norm: float | None = Field(1.0, gt=0, description="the largest norm of a step's gradient; None: no limit")
+    schedule: Literal["one_cycle", "cosine", "constant"] = Field(
+        "one_cycle",
+        description="how the learning rate goes: a rise and a long fall, a fall after a warm-up, or level after a warm-up",
+    )
+    warmup: float = Field(0.3, ge=0, lt=1, description="the share of all steps in which the learning rate rises")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="how many epochs in a row without a better validation loss end the training; None: no end",
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="where every draw of random numbers starts: order, dropout")
+    precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision: none, bfloat16 or float16")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="where to compute; auto: the fastest here"
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="how many steps lie between checkpoints; None: only at the end of each epoch"
+    )
+
+    @model_validator(mode="after")
+    def _fp16_needs_a_gpu(self) -> "TrainingConfig":
+        if self.precision == "fp16" and self.device == "cpu":
+            raise ValueError("precision='fp16' needs a GPU: write precision='bf16' or 'no' with device='cpu'.")
+        return self

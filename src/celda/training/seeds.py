@@ -1,0 +1,34 @@
+"""The random numbers of a training: where they start, and where they stand."""
+
+import random
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+
+def seed_everything(seed: int) -> None:
+    """Start the random numbers of Python, NumPy (the global generator) and torch (every device) from `seed`."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def generator_states(accelerator: Accelerator) -> dict[str, Tensor]:
+    """The states of torch's generators, uint8 (processes, length): the CPU's and, on another device, that one's."""
+    states = {"cpu": torch.get_rng_state()}
+    if accelerator.device.type != "cpu":
+        states["device"] = torch.get_device_module(accelerator.device).get_rng_state()
+    return {
+        name: accelerator.gather(state.to(accelerator.device)[None]).cpu().reshape(accelerator.num_processes, -1)
+        for name, state in states.items()
+    }
+
+
+def load_generator_states(accelerator: Accelerator, states: Mapping[str, Tensor]) -> None:
+    """Put back what `generator_states` gave, each process its own; a device that is not here is left out."""
+    torch.set_rng_state(states["cpu"][accelerator.process_index])
+    if accelerator.device.type != "cpu" and "device" in states:
+        torch.get_device_module(accelerator.device).set_rng_state(states["device"][accelerator.process_index])

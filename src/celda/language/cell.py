@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import NoReturn
 
 from celda.language.errors import CellError
@@ -77,6 +76,10 @@ class Cell:
             f"  write instead:  layer = celda.Recurrent({self.name}, input_size, hidden_size); y, state = layer(x)"
         )
 
+    def __deepcopy__(self, memo: object) -> Cell:
+        """A cell never changes, so copies of a layer share it."""
+        return self
+
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """Every node of a step, arguments first."""
@@ -87,12 +90,13 @@ class Cell:
         """The values that can be traced: every gate and every new state, in the order they are computed."""
         place = {node: number for number, node in enumerate(self.nodes)}
         together = {**self.gates, **self.outputs}
-        return MappingProxyType(dict(sorted(together.items(), key=lambda item: place[item[1]])))
+        return dict(sorted(together.items(), key=lambda item: place[item[1]]))
 
     def count(self, input_size: int | Mapping[str, int], hidden_size: int, bias: bool = True) -> int:
         """How many numbers one layer of this cell learns, each bias counted as often as it is stored."""
         sizes = {self.inputs[0]: input_size} if isinstance(input_size, int) else input_size
-        columns: dict[str | None, int] = {None: 1, HIDDEN: hidden_size, **sizes}
+        columns: dict[str | None, int] = {None: 1, HIDDEN: hidden_size}
+        columns.update(sizes)
         return sum(w.blocks * hidden_size * columns[w.columns] for w in self.weights if bias or not w.is_bias)
 
     def equations(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from types import MappingProxyType
 
 from celda.language.cell import Cell, LinearMap, Term, Weight
 from celda.language.errors import Line, line_of, mistake
@@ -186,10 +185,10 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         doc=inspect.cleandoc(function.__doc__ or ""),
         inputs=(x, *further),
         states=states,
-        gates=MappingProxyType(trace.gates),
-        outputs=MappingProxyType(outputs),
-        linear=MappingProxyType(trace.linear),
-        vectors=MappingProxyType(trace.vectors),
+        gates=trace.gates,
+        outputs=outputs,
+        linear=trace.linear,
+        vectors=trace.vectors,
         weights=trace.arrays(),
     )
 

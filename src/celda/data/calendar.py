@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from celda.data.frequency import DAY, HOUR, WEEK, Frequency
+from celda.data.frequency import DAY, HOUR, WEEK, Frequency, Stamp
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,12 @@ _CYCLES = {
 _TOLERANCE = 1.01  # two years are 730 or 731 days, a quarter 90 to 92
 
 
-def choose_features(frequency: Frequency, first: pd.Timestamp | int, last: pd.Timestamp | int) -> tuple[str, ...]:
+def choose_features(frequency: Frequency, first: Stamp, last: Stamp) -> tuple[str, ...]:
     """Give the features that can be learnt from a history from `first` to `last`, such as "day_sin_1".
 
-    A cycle must hold at least four steps (so the hour is for steps of 15 minutes or less), and the history must hold the
-    cycle twice: a yearly feature seen for less than two years would only tell early from late. An integer index has none.
+    A cycle must hold at least four steps (so the hour is for steps of 15 minutes or less), and the history must hold
+    the cycle twice: a yearly feature seen for less than two years would only tell early from late. An integer index has
+    none.
     """
     if frequency.is_integer:
         return ()
@@ -53,8 +54,8 @@ def calendar_features(stamps: pd.DatetimeIndex, names: Sequence[str]) -> np.ndar
     phases = {
         "hour": (seconds % HOUR) / HOUR,
         "day": seconds / DAY,
-        "week": stamps.dayofweek / 7,
-        "year": (stamps.dayofyear - 1 + seconds / DAY) / 365.25,
+        "week": stamps.day_of_week / 7,
+        "year": (stamps.day_of_year - 1 + seconds / DAY) / 365.25,
     }
     features = np.empty((len(stamps), len(names)), dtype=np.float32)
     for column, name in enumerate(names):

@@ -1,7 +1,7 @@
 """Which column is what: the names that were given, matched to the names that are there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from celda.data.parsing import is_numeric, looks_like_time, parse_numbers
@@ -28,37 +28,32 @@ class Columns:
         return self.past + self.future + self.static
 
 
-def match_columns(
-    raw: RawTable,
-    id_col: str,
-    time_col: str,
-    target_col: str,
-    past: Sequence[str],
-    future: Sequence[str],
-    static: Sequence[str],
-) -> Columns:
-    """Find the columns; where the default names are absent, take the only one that can be meant, and note it.
+def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True) -> Columns:
+    """Find the wanted columns; where the default names are absent, take the only one that can be meant, and note it.
 
-    Raises CeldaError where a name is not there, is used twice, or the choice is not obvious.
+    A table of known future covariates has no `target`. Raises CeldaError where a name is not there, is used twice, or
+    the choice is not obvious.
     """
-    for kind, names in (("past", past), ("future", future), ("static", static)):
-        if isinstance(names, str):
-            raise CeldaError(f"The {kind} covariates are a list of columns: write {kind}=[{names!r}].")
-        for name in names:
-            _require(raw, name, f"{kind} covariate")
-    covariates = [*past, *future, *static]
-    if id_col not in raw.frame and id_col != _DEFAULTS["id_col"]:
+    covariates = wanted.covariates if target else wanted.future
+    for kind in ("past", "future", "static"):
+        for name in getattr(wanted, kind):
+            if name in covariates:
+                _require(raw, name, f"{kind} covariate")
+    id_col: str | None = wanted.id_col
+    if id_col not in raw.frame and id_col == _DEFAULTS["id_col"]:
+        id_col = None
+    elif id_col is not None:
         _require(raw, id_col, "series (--id-col)")
-    found_id = id_col if id_col in raw.frame else None
-    found_time = time_col if time_col in raw.frame else _guess_time(raw, time_col, [*covariates, target_col, found_id])
-    found_target = target_col
-    if target_col not in raw.frame:
-        found_target = _guess_target(raw, target_col, [*covariates, found_time, found_id])
-    used = [name for name in (found_id, found_time, found_target, *covariates) if name is not None]
+    time_col, target_col = wanted.time_col, wanted.target_col
+    if time_col is not None and time_col not in raw.frame:
+        time_col = _guess_time(raw, time_col, [*covariates, target_col, id_col])
+    if target and target_col not in raw.frame:
+        target_col = _guess_target(raw, target_col, [*covariates, time_col, id_col])
+    used = [name for name in (id_col, time_col, target_col, *covariates) if name is not None]
     if len(set(used)) < len(used):
         twice = next(name for name in used if used.count(name) > 1)
         raise CeldaError(f"{raw.name}: column {twice!r} is given two roles: name each column once.")
-    return Columns(found_id, found_time, found_target, tuple(past), tuple(future), tuple(static))
+    return replace(wanted, id_col=id_col, time_col=time_col, target_col=target_col)
 
 
 def _require(raw: RawTable, name: str, role: str) -> None:
@@ -78,7 +73,9 @@ def _guess_time(raw: RawTable, wanted: str, taken: Sequence[str | None]) -> str 
     if len(raw.frame.columns) == 1:
         raw.notes.append("There is no column of time stamps: the rows are taken in their order, as steps 0, 1, 2, ...")
         return None
-    which = f"it may be {' or '.join(map(repr, candidates))}" if candidates else f"the columns are {raw.columns_in_words()}"
+    which = (
+        f"it may be {' or '.join(map(repr, candidates))}" if candidates else f"the columns are {raw.columns_in_words()}"
+    )
     raise CeldaError(f"{raw.name} has no column 'ds' of time stamps: {which}; say which with time_col (--time-col).")
 
 
@@ -90,11 +87,13 @@ def _guess_target(raw: RawTable, wanted: str, taken: Sequence[str | None]) -> st
         raw.notes.append(f"The target is taken from column {candidates[0]!r} (there is no 'y').")
         return candidates[0]
     if not candidates:
-        raise CeldaError(f"{raw.name} has no column 'y' and no other column of numbers: the columns are {raw.columns_in_words()}.")
+        raise CeldaError(
+            f"{raw.name} has no column 'y' and no other column of numbers: the columns are {raw.columns_in_words()}."
+        )
     names = ", ".join(candidates[:6]) + (", ..." if len(candidates) > 6 else "")
     raise CeldaError(
         f"{raw.name} has no column 'y', and {len(candidates)} columns of numbers ({names}): say which with target_col "
-        f"(--target-col {candidates[0]}); if each is a series of its own, bring them under one another with pandas.melt."
+        f"(--target-col {candidates[0]}); if each is a series of its own, stack them with pandas.melt and name id_col."
     )
 
 

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from celda.errors import CeldaError
+
+Stamp: TypeAlias = Any  # a pd.Timestamp, or an int where time is an integer index
 
 MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 
@@ -61,8 +64,8 @@ class Frequency:
         return self.offset.nanos / 1e9 if isinstance(self.offset, pd.offsets.Tick) else None
 
     @cached_property
-    def step(self) -> np.timedelta64 | int | None:
-        """The fixed difference of two stamps; None where it varies."""
+    def step(self) -> Any:
+        """The fixed difference of two stamps, a timedelta64 or an int; None where it varies."""
         if self.is_integer:
             return int(self.name)
         return None if self.seconds is None else np.timedelta64(round(self.seconds * 1e6), "us")
@@ -76,10 +79,10 @@ class Frequency:
         # a minute or an hour is a season of fine steps only
         cycles = [(MINUTE, 12), (HOUR, 12), (DAY, 2), (WEEK, 2)]
         counts = [(cycle * 10**6 // step, least) for cycle, least in cycles if cycle * 10**6 % step == 0]
-        year = {DAY: (365,), WEEK: (52,)}.get(self.seconds, ())
+        year = (365,) if self.seconds == DAY else (52,) if self.seconds == WEEK else ()
         return (*(n for n, least in counts if n >= least), *year)
 
-    def grid(self, first: pd.Timestamp | int, n: int) -> pd.Index:
+    def grid(self, first: Stamp, n: int) -> pd.Index:
         """Give the `n` stamps that begin with `first`."""
         if self.is_integer:
             return pd.RangeIndex(first, first + n * int(self.name), int(self.name)).astype("int64")
@@ -87,7 +90,7 @@ class Frequency:
             return pd.DatetimeIndex(np.datetime64(first, "us") + np.arange(n) * self.step)
         return pd.date_range(first, periods=n, freq=self.offset).as_unit("us")
 
-    def future(self, last: pd.Timestamp | int, h: int) -> pd.Index:
+    def future(self, last: Stamp, h: int) -> pd.Index:
         """Give the `h` stamps after `last`."""
         return self.grid(last, h + 1)[1:]
 
@@ -126,7 +129,7 @@ def infer_frequency(stamps: pd.Index) -> Frequency | None:
         units = {"h": HOUR * 10**6, "min": MINUTE * 10**6, "s": 10**6, "ms": 1_000, "us": 1}
         unit, length = next((unit, length) for unit, length in units.items() if microseconds % length == 0)
         return Frequency(_counted(microseconds // length, unit))
-    if days == 1 and not (stamps.dayofweek >= 5).any() and (stamps[-1] - stamps[0]).days >= 10:
+    if days == 1 and not (stamps.day_of_week >= 5).any() and (stamps[-1] - stamps[0]).days >= 10:
         return Frequency("B")
     if days % 7 == 0:
         return Frequency(_counted(days // 7, f"W-{_most_frequent(stamps.strftime('%a')).upper()}"))
@@ -151,7 +154,7 @@ def _infer_months(stamps: pd.DatetimeIndex) -> Frequency | None:
     return None
 
 
-def _most_frequent(values: Sequence | np.ndarray | pd.Index) -> object:
+def _most_frequent(values: Sequence | np.ndarray | pd.Index) -> Any:
     found, counts = np.unique(np.asarray(values), return_counts=True)
     return found[counts.argmax()]
 

@@ -10,7 +10,9 @@ _MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?"}
 _ZONE = r"\d{1,2}:\d{2}\S*?\s?(?:Z|[+-]\d{2}:?\d{2})$"  # after a time: a date has hyphens too
 _MIDNIGHT = r"^\S{8,10}[T ]00:00(?::00(?:\.0+)?)?\s?(?:Z|[+-]\d{2}:?\d{2})$"
 _NUMBERED_DATE = r"^(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})(?:,?[ T]+(\d.*))?$"  # 31.12.2020 23:30, 12/31/20 11:30 PM
-_LIKE_TIME = r"^\d{4}[-/]\d{1,2}(?:[-/]|$)|^\d{1,2}([/.-])\d{1,2}\1\d{2,4}|^\d{4}[- ]?Q[1-4]$|^(?=.*[A-Za-z]{3}).*\b\d{4}\b"
+_LIKE_TIME = (
+    r"^\d{4}[-/]\d{1,2}(?:[-/]|$)|^\d{1,2}([/.-])\d{1,2}\1\d{2,4}|^\d{4}[- ]?Q[1-4]$|^(?=.*[A-Za-z]{3}).*\b\d{4}\b"
+)
 
 
 def is_numeric(column: pd.Series) -> bool:
@@ -56,7 +58,9 @@ def parse_stamps(raw: RawTable, name: str) -> pd.Index:
     column = raw.frame[name]
     missing = column.isna().to_numpy()
     if missing.any():
-        raise CeldaError(f"{raw.at(int(missing.argmax()))}: no time stamp in column {name!r}: fill it in or drop the row.")
+        raise CeldaError(
+            f"{raw.at(int(missing.argmax()))}: no time stamp in column {name!r}: fill it in or drop the row."
+        )
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
@@ -72,8 +76,8 @@ def parse_stamps(raw: RawTable, name: str) -> pd.Index:
     if wrong.any():
         first = int(wrong.argmax())
         raise CeldaError(
-            f"{raw.at(first)}: {str(column.iloc[first])!r} in column {name!r} is not a time stamp: write it as 2020-12-31 "
-            "or 2020-12-31 23:30."
+            f"{raw.at(first)}: {str(column.iloc[first])!r} in column {name!r} is not a time stamp: write it as "
+            "2020-12-31 or 2020-12-31 23:30."
         )
     return pd.DatetimeIndex(stamps).as_unit("us")
 
@@ -90,22 +94,33 @@ def _stripped(column: pd.Series) -> pd.Series:
     return column.where(column.isna(), column.astype(str).str.strip()).astype(object)
 
 
+def _without_zone(raw: RawTable, name: str, stamps: pd.Series) -> pd.Series:
+    if stamps.dt.tz is None:
+        return stamps
+    plain: pd.Series = stamps.dt.tz_localize(None)
+    if not (plain == plain.dt.normalize()).all():
+        raw.notes.append(f"Column {name!r}: time stamps in {stamps.dt.tz} are turned to UTC.")
+        plain = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
+    return plain
+
+
 def _whole_numbers(raw: RawTable, name: str, numbers: pd.Series) -> pd.Index:
     values = numbers.to_numpy(dtype=np.float64)
-    wrong = values != np.floor(values)
+    wrong = ~np.isfinite(values) | (values != np.floor(values))
     if wrong.any():
         first = int(wrong.argmax())
         raise CeldaError(
             f"{raw.at(first)}: {values[first]:g} in column {name!r} is neither a time stamp nor a whole number: write "
             "2020-12-31 23:30, or count the steps 0, 1, 2, ..."
         )
-    whole = numbers.to_numpy(dtype=np.int64)
+    whole = values.astype(np.int64)
     if ((whole >= 1800_01_01) & (whole <= 2199_12_31)).all():
         dates = pd.to_datetime(pd.Series(whole.astype(str)), format="%Y%m%d", errors="coerce")
         if dates.notna().all():
             raw.notes.append(f"Column {name!r}: numbers such as {whole[0]} are read as dates (year, month, day).")
             return pd.DatetimeIndex(dates).as_unit("us")
-    return pd.Index(whole)
+    index: pd.Index = pd.Index(whole)
+    return index
 
 
 def _from_text(raw: RawTable, name: str, text: pd.Series) -> pd.Series:
@@ -127,8 +142,8 @@ def _iso(raw: RawTable, name: str, text: pd.Series) -> pd.Series:
     if not with_zone.all():
         first = int(np.argmin(with_zone.to_numpy() == with_zone.iloc[0]))
         raise CeldaError(
-            f"{raw.at(first)}: {text.iloc[first]!r} in column {name!r} and the stamps before it do not agree on having a "
-            "time zone: give every time stamp its offset, or none."
+            f"{raw.at(first)}: {text.iloc[first]!r} in column {name!r} and the stamps before it do not agree on having "
+            "a time zone: give every time stamp its offset, or none."
         )
     if text.str.match(_MIDNIGHT).all():
         return pd.to_datetime(text.str.split("[T ]").str[0], format="ISO8601", errors="coerce")
@@ -146,8 +161,8 @@ def _numbered(raw: RawTable, name: str, text: pd.Series) -> pd.Series | None:
         day, month = parts[0], parts[2]
     elif (one > 12).any() == (two > 12).any():
         raise CeldaError(
-            f"{raw.at(0)}: {text.iloc[0]!r} in column {name!r} may be day first or month first, and the other rows do not "
-            "tell which: write dates as 2020-12-31."
+            f"{raw.at(0)}: {text.iloc[0]!r} in column {name!r} may be day first or month first, and the other rows do "
+            "not tell which: write dates as 2020-12-31."
         )
     else:
         day, month, words = (parts[0], parts[2], "day") if (one > 12).any() else (parts[2], parts[0], "month")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -69,7 +68,9 @@ def _from_frame(frame: pd.DataFrame, name: str) -> RawTable:
     if isinstance(frame.columns, pd.MultiIndex):
         raise CeldaError(f"The columns of {name} have several levels: give it plain column names, such as ds and y.")
     if not isinstance(frame.index, pd.RangeIndex):  # a named or a time index holds data
-        keep = isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex) or frame.index.name is not None
+        keep = (
+            isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex) or frame.index.name is not None
+        )
         frame = frame.reset_index(drop=not keep)
     frame = frame.reset_index(drop=True)
     frame.columns = [str(column) for column in frame.columns]
@@ -100,7 +101,9 @@ def _read_parquet(path: Path) -> RawTable:
     try:
         return _from_frame(pd.read_parquet(io.BytesIO(_bytes_of(path))), path.name)
     except pa.ArrowInvalid as error:
-        raise CeldaError(f"{path.name} is not a Parquet file: write it with DataFrame.to_parquet, or give a CSV.") from error
+        raise CeldaError(
+            f"{path.name} is not a Parquet file: write it with DataFrame.to_parquet, or give a CSV."
+        ) from error
 
 
 def _read_csv(path: Path, data: bytes) -> RawTable:
@@ -148,7 +151,9 @@ def _decode(name: str, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise CeldaError(f"{name} is not UTF-8 (line {line}, byte 0x{data[error.start]:02x}): save it as UTF-8.") from error
+        raise CeldaError(
+            f"{name} is not UTF-8 (line {line}, byte 0x{data[error.start]:02x}): save it as UTF-8."
+        ) from error
 
 
 def _separator(header: str) -> str:
@@ -158,7 +163,9 @@ def _separator(header: str) -> str:
 
 def _check_header(name: str, header: list[str]) -> None:
     if all(cell.replace(".", "", 1).lstrip("-").isdigit() or cell[:4].isdigit() for cell in header):
-        raise CeldaError(f"{name} begins with data ({', '.join(header[:3])}): put a header line above it, such as ds,y.")
+        raise CeldaError(
+            f"{name} begins with data ({', '.join(header[:3])}): put a header line above it, such as ds,y."
+        )
     if not all(header):
         header[:] = [cell or f"unnamed {i}" for i, cell in enumerate(header)]
     if len(set(header)) < len(header):
@@ -170,4 +177,6 @@ def _complain_of_width(name: str, line: int, seen: int, expected: int, separator
     hint = "put quotes round cells that hold the separator"
     if separator == ",":
         hint = "write decimal points, or put ';' between cells where numbers have a decimal comma"
-    raise CeldaError(f"{name}, line {line} has {seen} cells and the header {expected} (separator {separator!r}): {hint}.")
+    raise CeldaError(
+        f"{name}, line {line} has {seen} cells and the header {expected} (separator {separator!r}): {hint}."
+    )

@@ -50,11 +50,13 @@ class Scaler:
 
     def transform(self, values: np.ndarray, series: np.ndarray | int) -> np.ndarray:
         """Scale `values` (B, ...) that belong to the series of the indices `series` (B,), or all to one series."""
-        return (values - _along(self.shift[series], values)) / _along(self.scale[series], values)
+        scaled: np.ndarray = (values - _along(self.shift[series], values)) / _along(self.scale[series], values)
+        return scaled
 
     def inverse(self, values: np.ndarray, series: np.ndarray | int) -> np.ndarray:
         """Undo `transform`."""
-        return values * _along(self.scale[series], values) + _along(self.shift[series], values)
+        unscaled: np.ndarray = values * _along(self.scale[series], values) + _along(self.shift[series], values)
+        return unscaled
 
 
 def _fit_one(kind: str, y: np.ndarray) -> tuple[float, float]:

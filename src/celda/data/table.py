@@ -7,11 +7,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from celda.data.cleaning import clean
+from celda.data.cleaning import check_covariates, clean_rows, split_at_last_value
 from celda.data.columns import Columns, match_columns
 from celda.data.frequency import Frequency
-from celda.data.gridding import to_grid
-from celda.data.reading import Source, read_source
+from celda.data.gridding import common_frequency, round_to_grid, to_grid
+from celda.data.reading import RawTable, Source, read_source
 from celda.errors import CeldaError
 
 
@@ -22,8 +22,8 @@ class Table:
     `frame`: `unique_id` (str), `ds` (time stamps of microseconds, or int64), `y` (float64, NaN where missing), then the
     covariates under their own names (float64, or text where they are categories); a series is a block of rows in time
     order with no step left out.
-    `later`: `unique_id`, `ds` and the future covariates of known steps after the end of each series.
-    `horizon`: how many of each series' last steps are a future that was appended by `extend`.
+    `later`: `unique_id`, `ds` and the future covariates of steps after the end of the series, where they are known.
+    `horizon`: how many of each series' last steps are the future that `extend` appended.
     `notes`: what was guessed, sorted or filled in, one sentence each.
     """
 
@@ -33,3 +33,167 @@ class Table:
     later: pd.DataFrame
     horizon: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def freq(self) -> str:
+        """The name of the frequency, such as "30min"."""
+        return self.frequency.name
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """(series + 1,) int64: rows starts[s] to starts[s + 1] of the frame are series s."""
+        ids = self.frame["unique_id"].to_numpy()
+        return np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1, [len(ids)]]).astype(np.int64)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The name of each series, in the order of the frame."""
+        return tuple(self.frame["unique_id"].to_numpy()[self.starts[:-1]])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(series,) int64: the steps of history of each series, without an appended future."""
+        return np.diff(self.starts) - self.horizon
+
+    @property
+    def past(self) -> tuple[str, ...]:
+        """Covariates known up to the present."""
+        return self.columns.past
+
+    @property
+    def future(self) -> tuple[str, ...]:
+        """Covariates known ahead of time."""
+        return self.columns.future
+
+    @property
+    def static(self) -> tuple[str, ...]:
+        """Covariates that are one value a series."""
+        return self.columns.static
+
+    def require(self, input_size: int, h: int) -> None:
+        """Raise CeldaError where a series is too short for one window of `input_size` steps and a horizon of `h`."""
+        check_horizon(h)
+        if input_size < 1:
+            raise CeldaError(
+                f"The window has at least one step, not input_size={input_size}: write for example input_size=7."
+            )
+        short = int(self.lengths.argmin())
+        length = int(self.lengths[short])
+        if length < input_size + h:
+            hint = f"input_size can be at most {length - h}" if length > h else f"h can be at most {length - 1}"
+            raise CeldaError(
+                f"Series {self.ids[short]!r} has {length} steps, fewer than the window of {input_size} and the horizon "
+                f"of {h} together: {hint}, or leave the series out."
+            )
+
+    def until(self, end: np.ndarray | int) -> "Table":
+        """Give the first `end[s]` steps of each series (negative: all but the last -end).
+
+        What is cut off stays known as far as future covariates go: `until(end).extend(h)` is the test of a forecast.
+        """
+        lengths = np.broadcast_to(np.asarray(end, dtype=np.int64), self.lengths.shape)
+        lengths = np.where(lengths < 0, self.lengths + lengths, lengths)
+        if (lengths < 1).any() or (lengths > self.lengths).any():
+            raise CeldaError(f"Series have from {self.lengths.min()} steps: they cannot be cut at {end}.")
+        step = np.arange(len(self.frame)) - np.repeat(self.starts[:-1], np.diff(self.starts))
+        keep = step < np.repeat(lengths, np.diff(self.starts))
+        later = self.frame.loc[~keep, list(self.later.columns)]
+        later = pd.concat([part for part in (later, self.later) if len(part)] or [self.later], ignore_index=True)
+        return replace(self, frame=self.frame[keep].reset_index(drop=True), later=later, horizon=0)
+
+    def extend(self, h: int, future: Source | None = None) -> "Table":
+        """Append the next `h` steps to each series: their time stamps, missing `y`, and their future covariates.
+
+        These come from the table `future`, with the same names of columns, or from rows without a target at the end of
+        the history. CeldaError where one is not given.
+        """
+        check_horizon(h)
+        known, name = self.later, "the table"
+        if future is not None:
+            raw = read_source(future)
+            name = raw.name
+            columns = match_columns(raw, self.columns, target=False)
+            known = pd.concat(
+                [clean_rows(raw, columns, known_future=True).drop(columns="row"), known], ignore_index=True
+            )
+        blocks = []
+        for s, series in enumerate(self.ids):
+            history = self.frame.iloc[self.starts[s] : self.starts[s + 1]]
+            stamps = self.frequency.future(history["ds"].iloc[-1], h)
+            steps = pd.DataFrame({"unique_id": series, "ds": stamps})
+            if self.future:
+                steps = self._with_future(steps, known[known["unique_id"] == series], name)
+            blocks += [history, steps.assign(**{column: history[column].iloc[0] for column in self.static})]
+        frame = pd.concat(blocks, ignore_index=True)[self.frame.columns]
+        return replace(self, frame=frame, horizon=self.horizon + h)
+
+    def _with_future(self, steps: pd.DataFrame, known: pd.DataFrame, name: str) -> pd.DataFrame:
+        known = known.drop_duplicates("ds").set_index("ds").reindex(pd.Index(steps["ds"]))
+        for column in self.future:
+            missing = known[column].isna().to_numpy()
+            if missing.any():
+                series, stamp = steps["unique_id"][0], steps["ds"][int(missing.argmax())]
+                raise CeldaError(
+                    f"The future covariate {column!r} of series {series!r} at {stamp} is not in {name}: the forecast "
+                    f"needs it for each of its {len(steps)} steps; give a table of them (future, --future)."
+                )
+        return steps.assign(**{column: known[column].to_numpy() for column in self.future})
+
+
+def read_table(
+    source: Source,
+    *,
+    id_col: str = "unique_id",
+    time_col: str = "ds",
+    target_col: str = "y",
+    past: Sequence[str] = (),
+    future: Sequence[str] = (),
+    static: Sequence[str] = (),
+    freq: str | None = None,
+) -> Table:
+    """Read a long table: one row for each series and time stamp.
+
+    `source`: a DataFrame, the path of a CSV or Parquet file, or the name of an embedded data set.
+    `id_col`, `time_col`, `target_col`: its columns; without `id_col` there is one series, named after `target_col`.
+    `past`, `future`, `static`: columns of covariates, known up to the present, ahead of time, or fixed for a series.
+    `freq`: a pandas frequency; inferred where it is not given. Given, it also moves stamps to the nearest step.
+
+    Raises CeldaError, in one line with the place and the remedy, where the table cannot be used.
+    """
+    raw = read_source(source)
+    columns = match_columns(raw, Columns(id_col, time_col, target_col, tuple(past), tuple(future), tuple(static)))
+    rows, later = split_at_last_value(raw, columns, clean_rows(raw, columns))
+    check_covariates(raw, columns, rows)
+    frequency = common_frequency(raw, rows) if freq is None else _given_frequency(raw, rows, freq)
+    if freq is not None:
+        rows = round_to_grid(raw, rows, frequency)
+    frame = to_grid(raw, columns, rows, frequency)
+    _note_constant(raw, frame)
+    later = later[["unique_id", "ds", *columns.future]]
+    return Table(frame, frequency, columns, later, notes=tuple(raw.notes))
+
+
+def check_horizon(h: int) -> None:
+    """Raise CeldaError where the horizon is not a whole number of steps of at least 1."""
+    if isinstance(h, bool) or not isinstance(h, int | np.integer) or h < 1:
+        raise CeldaError(
+            f"The horizon is the number of steps to forecast, at least 1, not h={h!r}: write for example h=24."
+        )
+
+
+def _given_frequency(raw: RawTable, rows: pd.DataFrame, freq: str) -> Frequency:
+    frequency = Frequency(str(freq))
+    if frequency.is_integer == pd.api.types.is_datetime64_any_dtype(rows["ds"]):
+        held, example = ("whole numbers", "1") if frequency.is_integer is False else ("time stamps", "h")
+        raise CeldaError(
+            f"{raw.name}: time is given as {held}, so freq={freq!r} cannot be: write for example freq={example!r}."
+        )
+    return frequency
+
+
+def _note_constant(raw: RawTable, frame: pd.DataFrame) -> None:
+    varied = frame.groupby("unique_id", sort=False)["y"].nunique()
+    constant = varied.index[varied == 1]
+    if len(constant):
+        more = f" (and {len(constant) - 1} other series)" if len(constant) > 1 else ""
+        raw.notes.append(f"Warning: series {constant[0]!r}{more} never changes: there is nothing to learn from it.")

@@ -4,7 +4,8 @@ from celda.training.batches import MapDataset
 from celda.training.config import Config, TrainingConfig
 from celda.training.files import written_aside
 from celda.training.history import Epoch, History
-from celda.training.loop import Loss, fit
+from celda.training.learner import Loss
+from celda.training.loop import fit
 from celda.training.seeds import seed_everything
 
 __all__ = [

@@ -14,9 +14,8 @@ from celda.errors import CeldaError
 class MapDataset(Protocol):
     """A data set that knows its length and gives a sample by its index, as `torch.utils.data.Dataset` may.
 
-    Where it has `batch(indices)` (a tensor of indices, shape (n,)) or `__getitems__(indices)` (a list of them), many
-    samples are fetched by one call, which is faster by far. `batch` gives the batch itself; `__getitems__` gives a
-    list of samples, to be stacked, or the batch itself.
+    Where it has `__getitems__(indices)`, a batch is fetched by one call, which is faster by far: that gives a list of
+    samples, to be stacked, or the batch itself.
     """
 
     def __len__(self) -> int: ...
@@ -37,9 +36,7 @@ def check(dataset: MapDataset, name: str) -> None:
 
 def fetch(dataset: MapDataset, indices: Tensor) -> Any:
     """The batch of the samples at `indices` (n,): tensors with the batch first, in the structure of a sample."""
-    if hasattr(dataset, "batch"):
-        return dataset.batch(indices)
-    if isinstance(dataset, TensorDataset):
+    if type(dataset) is TensorDataset:  # a subclass may take one index only
         return dataset[indices]
     if hasattr(dataset, "__getitems__"):
         samples = dataset.__getitems__(indices.tolist())

@@ -44,8 +44,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
         raise CeldaError(
-            f"Cannot read the checkpoint {path}: {error}; it is damaged: start afresh without resuming, or bring back a "
-            "copy of it."
+            f"Cannot read the checkpoint {path}: {error}; it is damaged: start afresh, without resuming, "
+            "or bring back a copy of it."
         ) from error
     if header.get("format") != _FORMAT:
         raise CeldaError(
@@ -53,8 +53,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     if header.get("sha256") != _digest(tensors, header["scalars"]):
         raise CeldaError(
-            f"The checkpoint {path} is damaged: its contents do not match their checksum; start afresh without resuming, "
-            "or bring back a copy of it."
+            f"The checkpoint {path} is damaged: its contents do not match their checksum; start afresh, without "
+            "resuming, or bring back a copy of it."
         )
     return tensors, json.loads(header["scalars"])
 
@@ -69,7 +69,8 @@ def refuse_changes(path: Path, former: Mapping[str, Any], present: Mapping[str, 
     if changes:
         shown = ", ".join(changes[:3]) + (f", and {len(changes) - 3} more differences" if len(changes) > 3 else "")
         raise CeldaError(
-            f"Cannot resume from {path}: {shown}; resume with what it was started with, or start afresh without resuming."
+            f"Cannot resume from {path}: {shown}; resume with what it was started with, "
+            "or start afresh, without resuming."
         )
 
 
@@ -79,5 +80,5 @@ def _digest(tensors: Mapping[str, Tensor], scalars: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -40,28 +40,38 @@ class TrainingConfig(Config):
     The optimizer is AdamW (Loshchilov & Hutter 2019): the weight decay is an L2 penalty kept apart from the gradient.
     """
 
-    epochs: int = Field(20, ge=1, description="how many times the training set is gone through, at most")
-    batch_size: int = Field(32, ge=1, description="the largest number of samples in a step, over all processes")
-    learning_rate: float = Field(1e-3, gt=0, description="the highest learning rate of the schedule")
-    weight_decay: float = Field(0.01, ge=0, description="the L2 penalty of AdamW; biases and other vectors are spared")
-    clip_norm: float | None = Field(1.0, gt=0, description="the largest norm of a step's gradient; None: no limit")
-    schedule: Literal["one_cycle", "cosine", "constant"] = Field(
-        "one_cycle",
-        description="how the learning rate goes: a rise and a long fall, a fall after a warm-up, or level after a warm-up",
+    epochs: int = Field(default=20, ge=1, description="how many times the training set is gone through, at most")
+    batch_size: int = Field(default=32, ge=1, description="the largest number of samples in a step, over all processes")
+    learning_rate: float = Field(default=1e-3, gt=0, description="the highest learning rate of the schedule")
+    weight_decay: float = Field(
+        default=0.01, ge=0, description="the L2 penalty of AdamW; biases and other vectors are spared"
     )
-    warmup: float = Field(0.3, ge=0, lt=1, description="the share of all steps in which the learning rate rises")
+    clip_norm: float | None = Field(
+        default=1.0, gt=0, description="the largest norm of a step's gradient; None: no limit"
+    )
+    schedule: Literal["one_cycle", "cosine", "constant"] = Field(
+        default="one_cycle",
+        description="the course of the learning rate: a rise and a long fall; a fall after a warm-up; level after it",
+    )
+    warmup: float = Field(
+        default=0.1, ge=0, lt=1, description="the share of all steps in which the learning rate rises"
+    )
     patience: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="how many epochs in a row without a better validation loss end the training; None: no end",
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="where every draw of random numbers starts: order, dropout")
-    precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision: none, bfloat16 or float16")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="where every draw of random numbers starts: order, dropout"
+    )
+    precision: Literal["no", "bf16", "fp16"] = Field(
+        default="no", description="mixed precision: none, bfloat16 or float16"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="where to compute; auto: the fastest here"
+        default="auto", description="where to compute; auto: the fastest here"
     )
     checkpoint_every: int | None = Field(
-        None, ge=1, description="how many steps lie between checkpoints; None: only at the end of each epoch"
+        default=None, ge=1, description="how many steps lie between checkpoints; None: only at the end of each epoch"
     )
 
     @model_validator(mode="after")

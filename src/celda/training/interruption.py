@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import Any, Self
@@ -35,5 +34,5 @@ class Interruption:
         if self.received:
             raise KeyboardInterrupt
         self.received = True
-        if not self._quiet:  # straight to the file: the handler may have cut into a print
-            os.write(sys.__stderr__.fileno(), b"\nStopping after this step; once more to stop at once.\n")
+        if not self._quiet:  # straight to stderr: the handler may have cut into a print
+            os.write(2, b"\nStopping after this step; once more to stop at once.\n")

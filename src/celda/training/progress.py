@@ -24,7 +24,10 @@ class Reporter(Protocol):
 
 
 def reporter(title: str, epochs: int, steps: int, done: int, quiet: bool) -> Reporter:
-    """A bar on a terminal, a few lines elsewhere, nothing when quiet. `done` of `steps` an epoch times `epochs` are done."""
+    """A bar on a terminal, a few lines elsewhere, nothing when quiet.
+
+    There are `steps` in each of `epochs`, and `done` steps in all were done before.
+    """
     console = Console(stderr=True)
     if quiet:
         return Silence()
@@ -70,7 +73,8 @@ class Lines:
             return
         left = timedelta(seconds=round(history.seconds / last.epoch * (self._epochs - last.epoch)))
         tail = "stopped early" if history.stopped_early else f"{left} left"
-        line = f"{self._title}: epoch {last.epoch}/{self._epochs}, train loss {last.train_loss:.4g}{_valid(history)}, {tail}"
+        losses = f"train {last.train_loss:.4g}{_valid(history)}"
+        line = f"{self._title}: epoch {last.epoch}/{self._epochs}, {losses}, {tail}"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -81,13 +85,14 @@ class Bar:
         self._epochs, self._valid = epochs, ""
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[state]}", markup=False),
             TimeRemainingColumn(),
             TextColumn("left"),
             console=console,
         )
         self._task = self._progress.add_task(title, total=epochs * steps, completed=done, state="")
+        self._title = title
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -98,20 +103,21 @@ class Bar:
 
     def step(self, epoch: int, train_loss: float) -> None:
         """Move the bar."""
-        state = f"epoch {epoch}/{self._epochs}, train loss {train_loss:.4g}{self._valid}"
-        self._progress.update(self._task, advance=1, state=state)
+        self._progress.update(self._task, advance=1)
+        self._show(epoch, train_loss)
 
     def epoch(self, history: History) -> None:
         """Show the new validation loss from now on."""
         self._valid = _valid(history)
-        last = history.epochs[-1]
-        state = f"epoch {last.epoch}/{self._epochs}, train loss {last.train_loss:.4g}{self._valid}"
-        self._progress.update(self._task, state=state + (", stopped early" if history.stopped_early else ""))
+        self._show(history.epochs[-1].epoch, history.epochs[-1].train_loss)
+
+    def _show(self, epoch: int, train_loss: float) -> None:
+        description = f"{self._title} {epoch}/{self._epochs}"
+        self._progress.update(self._task, description=description, state=f"train {train_loss:.4g}{self._valid}")
 
 
 def _valid(history: History) -> str:
     last = history.epochs[-1]
     if last.valid_loss is None:
         return ""
-    best = "the best" if history.best_epoch == last.epoch else f"best {history.best_loss:.4g} at {history.best_epoch}"
-    return f", valid loss {last.valid_loss:.4g} ({best})"
+    return f", valid {last.valid_loss:.4g}, best {history.best_loss:.4g} ({history.best_epoch})"

@@ -1,0 +1,46 @@
+"""The program: its commands, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from celda.cli.cells import cells
+from celda.cli.data import data
+from celda.cli.doctor import doctor
+from celda.cli.forecast import forecast
+from celda.cli.runs import evaluate, predict, resume
+from celda.errors import CeldaError
+
+app = typer.Typer(
+    name="celda",
+    help="Recurrent networks of the LSTM family: from your file to a working, explained model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+train = typer.Typer(help="Train a model on your data: celda train TASK DATA --run DIR.", no_args_is_help=True)
+app.add_typer(train, name="train")
+train.command()(forecast)
+for command in (resume, evaluate, predict, cells, data, doctor):
+    app.command()(command)
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells expect it: a script that goes on with `&&` must not
+
+
+def main() -> None:
+    """Run `celda`; exit status 0, 1 (bad input, told in one line), 2 (usage), 130 (interrupted)."""
+    try:
+        status = app(standalone_mode=False)
+    except CeldaError as error:
+        print(f"celda: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    sys.exit(status if isinstance(status, int) else 0)

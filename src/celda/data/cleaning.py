@@ -1,0 +1,131 @@
+"""From raw cells to clean rows: parsed, sorted, each time stamp once; what cannot be is an error that names its row."""
+
+import numpy as np
+import pandas as pd
+
+from celda.data.columns import Columns
+from celda.data.parsing import is_numeric, parse_numbers, parse_stamps
+from celda.data.reading import RawTable
+from celda.errors import CeldaError
+
+
+def clean_rows(raw: RawTable, columns: Columns, *, known_future: bool = False) -> pd.DataFrame:
+    """Give `unique_id`, `ds`, `y`, the covariates, and `row`, the position in `raw`; sorted by series, then time.
+
+    Series stand in the order of their first rows. A table of the `known_future` has the future covariates alone.
+    """
+    rows = pd.DataFrame({"unique_id": _ids(raw, columns)})
+    rows["ds"] = np.arange(len(rows)) if columns.time_col is None else parse_stamps(raw, columns.time_col)
+    if not known_future:
+        rows["y"] = _numbers(raw, columns.target_col, "target")
+    for name in columns.future if known_future else columns.covariates:
+        rows[name] = _covariate(raw, name)
+    rows["row"] = np.arange(len(rows))
+    return _sorted(raw, columns, rows)
+
+
+def _ids(raw: RawTable, columns: Columns) -> pd.Series:
+    if columns.id_col is None:
+        return pd.Series(columns.target_col, index=range(len(raw.frame)), dtype=object)
+    ids = raw.frame[columns.id_col].reset_index(drop=True)
+    if ids.isna().any():
+        first = raw.at(int(ids.isna().argmax()))
+        raise CeldaError(f"{first}: no series in column {columns.id_col!r}: every row says which series it is of.")
+    return ids.astype(str).astype(object)
+
+
+def _numbers(raw: RawTable, name: str, role: str) -> np.ndarray:
+    numbers = parse_numbers(raw, name)
+    if isinstance(numbers, int):
+        raise CeldaError(
+            f"{raw.at(numbers)}: {str(raw.frame[name].iloc[numbers])!r} in the {role} column {name!r} is not a number: "
+            "correct it, or leave the cell empty where the value is missing."
+        )
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        first = raw.at(int(infinite.argmax()))
+        raise CeldaError(f"{first}: the {role} column {name!r} is infinite: leave the cell empty where it is missing.")
+    return numbers
+
+
+def _covariate(raw: RawTable, name: str) -> np.ndarray:
+    """Give numbers, or text where less than half of the cells are numbers: then it is a category."""
+    column = raw.frame[name]
+    present = column.dropna()
+    if is_numeric(column) or pd.to_numeric(present.astype(str), errors="coerce").notna().mean() >= 0.5:
+        return _numbers(raw, name, "covariate")
+    if not isinstance(parse_numbers(raw, name), int):  # numbers with commas
+        return _numbers(raw, name, "covariate")
+    return column.where(column.isna(), column.astype(str).str.strip()).astype(object).to_numpy()
+
+
+def _sorted(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> pd.DataFrame:
+    series, _ = pd.factorize(rows["unique_id"])
+    by_series = rows.iloc[np.argsort(series, kind="stable")]
+    in_order = rows.iloc[np.lexsort((rows["ds"].to_numpy(), series))]
+    if not by_series["row"].equals(in_order["row"]):
+        raw.notes.append("The rows were not in the order of time: they have been sorted.")
+    again = in_order.duplicated(["unique_id", "ds"]).to_numpy()
+    if again.any():
+        first = in_order.iloc[int(again.argmax())]
+        where = f"{raw.at(int(first['row']))}: time stamp {first['ds']} is there twice"
+        if columns.id_col is not None:
+            where += f" in series {first['unique_id']!r}"
+        others = [c for c in raw.frame if c not in (columns.id_col, columns.time_col, columns.target_col)]
+        telling = [c for c in others if not is_numeric(raw.frame[c]) and raw.frame[c].duplicated().any()]
+        hint = "keep one row for each time stamp (in the hour when clocks go back, give stamps with their offset)"
+        if columns.id_col is None and telling:
+            hint = f"if the table holds several series, say which column names them: id_col={telling[0]!r} (--id-col)"
+        raise CeldaError(f"{where}: {hint}.")
+    return in_order.reset_index(drop=True)
+
+
+def split_at_last_value(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cut each series into its history, from its first to its last value, and the rows after it.
+
+    Rows without a target at the end are no history: they are a future that is known by its covariates alone.
+    """
+    present = rows["y"].notna()
+    series = rows["unique_id"]
+    empty = ~present.groupby(series, sort=False).any()
+    if empty.any():
+        raise CeldaError(
+            f"{raw.name}: the target column {columns.target_col!r} has no value at all in series {empty.idxmax()!r}: "
+            "leave the series out."
+        )
+    # positions of the first and the last value of each series, broadcast to its rows
+    position = pd.Series(np.arange(len(rows)), index=rows.index).where(present)
+    before = rows.index < position.groupby(series, sort=False).transform("min")
+    after = rows.index > position.groupby(series, sort=False).transform("max")
+    if before.any():
+        raw.notes.append(f"{before.sum()} rows before the first value of their series are left out.")
+    if after.any() and not columns.future:
+        raw.notes.append(
+            f"{after.sum()} rows after the last value of their series are left out: the forecast begins there."
+        )
+    return rows[~(before | after)].reset_index(drop=True), rows[after].reset_index(drop=True)
+
+
+def check_covariates(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> None:
+    """Hold that future covariates are never missing and that static ones do not vary within a series."""
+    for name in columns.future:
+        missing = rows[name].isna()
+        if missing.any():
+            first = rows.iloc[int(missing.argmax())]
+            raise CeldaError(
+                f"{raw.at(int(first['row']))}: the future covariate {name!r} is missing in series "
+                f"{first['unique_id']!r} at {first['ds']}: fill it in, or give it as a past covariate."
+            )
+    for name in columns.static:
+        values = rows[name].groupby(rows["unique_id"], sort=False)
+        varies = values.nunique(dropna=True) > 1
+        if varies.any():
+            raise CeldaError(
+                f"{raw.name}: the static covariate {name!r} varies within series {varies.idxmax()!r}: give it as a "
+                "past or a future covariate."
+            )
+        missing = values.count() == 0
+        if missing.any():
+            raise CeldaError(
+                f"{raw.name}: the static covariate {name!r} is missing in series {missing.idxmax()!r}: fill it in."
+            )

@@ -95,6 +95,8 @@ class Cell:
     def count(self, input_size: int | Mapping[str, int], hidden_size: int, bias: bool = True) -> int:
         """How many numbers one layer of this cell learns, each bias counted as often as it is stored."""
         sizes = {self.inputs[0]: input_size} if isinstance(input_size, int) else input_size
+        if missing := [name for name in self.inputs if name not in sizes]:
+            raise CellError(f"{self.name} has inputs without a size ({', '.join(missing)}): give {{name: size, ...}}.")
         columns: dict[str | None, int] = {None: 1, HIDDEN: hidden_size}
         columns.update(sizes)
         return sum(w.blocks * hidden_size * columns[w.columns] for w in self.weights if bias or not w.is_bias)

@@ -8,7 +8,7 @@ from celda.language.cell import Cell
 from celda.language.expression import SCALAR, Node
 from celda.language.operations import OPERATIONS
 
-_SUM, _PRODUCT, _ATOM = 2, 3, 9
+_SUM, _PRODUCT, _PREFIX, _ATOM = 3, 4, 5, 9
 _LETTERS = {"ih": "W", "hh": "R"}
 _FURTHER = "VUQS"  # the matrices of the keyword-only inputs
 
@@ -26,11 +26,24 @@ def latex(cell: Cell) -> str:
     return f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
 
 
+def shown(cell: Cell, node: Node) -> str:
+    """One value of the cell as text."""
+    return _Printer(cell, _Text()).show(node)[0]
+
+
 class _Text:
+    """Plain text, with the Greek letters and signs of Unicode."""
+
     times, dot = " ⊙ ", " · "
 
+    def word(self, name: str) -> str:
+        return name
+
+    def number(self, value: float) -> str:
+        return f"{value:g}"
+
     def subscript(self, letter: str, index: str) -> str:
-        return f"{letter}_{index}" if index.isalnum() or "_" not in index else f"{letter}_{{{index}}}"
+        return f"{letter}_{index}" if "_" not in index else f"{letter}_{{{index}}}"
 
     def at(self, name: str, step: str) -> str:
         return f"{name}_t" if step == "t" else f"{name}_{{{step}}}"
@@ -43,16 +56,22 @@ class _Text:
 
 
 class _Latex:
-    times, dot = r" \odot ", r" \, "
+    """LaTeX, to be read in mathematical mode with amsmath."""
 
-    def _word(self, name: str) -> str:
+    times, dot = r" \odot ", r" \cdot "
+
+    def word(self, name: str) -> str:
         return name if len(name) == 1 else rf"\mathrm{{{name}}}".replace("_", r"\_")
 
+    def number(self, value: float) -> str:
+        mantissa, _, exponent = f"{value:g}".partition("e")
+        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
     def subscript(self, letter: str, index: str) -> str:
-        return f"{self._word(letter) if letter.isidentifier() else letter}_{{{self._word(index)}}}"
+        return f"{self.word(letter) if letter.isidentifier() else letter}_{{{self.word(index)}}}"
 
     def at(self, name: str, step: str) -> str:
-        return f"{self._word(name)}_{{{step}}}"
+        return f"{self.word(name)}_{{{step}}}"
 
     def brackets(self, inner: str) -> str:
         return rf"\left({inner}\right)"
@@ -63,14 +82,20 @@ class _Latex:
 
 @dataclass
 class _Printer:
+    """The nodes of a cell in one style; a gate or a new state is printed by its name."""
+
     cell: Cell
     style: _Text | _Latex
 
     def __post_init__(self) -> None:
-        self.names = {node: name for name, node in self.cell.named.items()}
+        self.names: dict[Node, str] = {}
+        for name, node in self.cell.named.items():
+            self.names.setdefault(node, name)  # a second name of one value is defined by the first
 
     def equations(self) -> list[tuple[str, str]]:
-        return [(self.style.at(n, "t"), self.show(node, True)[0]) for n, node in self.cell.named.items()]
+        """Left and right sides, in the order of computation."""
+        named = self.cell.named.items()
+        return [(self.style.at(n, "t"), self.show(node, self.names[node] == n)[0]) for n, node in named]
 
     def show(self, node: Node, defining: bool = False) -> tuple[str, int]:
         """The node printed, and how strongly its outermost operator binds."""
@@ -81,13 +106,14 @@ class _Printer:
             case "state":
                 return style.at(node.name, "t-1"), _ATOM
             case "input":
-                return (style.at(node.name, "t") if node.name == self.cell.inputs[0] else node.name), _ATOM
+                return style.at(node.name, "t") if node.name == self.cell.inputs[0] else style.word(node.name), _ATOM
             case "number":
-                return f"{node.value:g}", _ATOM if node.value >= 0 else _SUM
+                shown = style.number(node.value)
+                return shown, _PREFIX if shown.startswith("-") else _PRODUCT if style.dot in shown else _ATOM
             case "time":
                 return "t", _ATOM
             case "parameter":
-                return node.name, _ATOM
+                return style.word(node.name), _ATOM
             case "linear":
                 return self._linear(node), _SUM
             case "diagonal":
@@ -99,9 +125,11 @@ class _Printer:
         parts = []
         for position, arg in enumerate(node.args):
             shown, inner = self.show(arg)
-            # a - (b - c) and a / (b / c) keep their brackets; a comparison inside a comparison cannot be
-            tight = binding + (position > 0 and node.op in ("subtract", "divide", "remainder"))
-            parts.append(self.style.brackets(shown) if binding < _ATOM and inner < tight else shown)
+            # a - (b - c) and a / (b / c) keep their brackets, and what a remainder is taken of is always in brackets
+            right = position > 0 and node.op in ("subtract", "divide")
+            tight = _PREFIX if node.op == "remainder" else binding + right
+            signed = shown.startswith("-") and (position > 0 or node.op == "negate")  # no two signs in a row
+            parts.append(self.style.brackets(shown) if binding < _ATOM and (inner < tight or signed) else shown)
         if node.op == "multiply":
             sign = self.style.dot if SCALAR in (node.args[0].width, node.args[1].width) else self.style.times
             return sign.join(parts), binding

@@ -14,6 +14,7 @@ SCALAR = ""  # a number, or the step's index: the same for all units
 HIDDEN = "hidden"  # one value a hidden unit
 
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+_OPERATORS = ("add", "subtract", "multiply", "divide", "remainder", *COMPARISONS)  # numpy has the same names
 LEAVES = ("input", "state", "parameter", "number", "time", "adjoint")
 
 
@@ -124,7 +125,7 @@ class Value:
     def __bool__(self) -> NoReturn:
         raise mistake(
             "A cell is traced once: `if`, `while`, `and`, `or`, `not` and chained comparisons cannot see its values.",
-            "where(condition, a, b)  (both sides are computed, the condition chooses)",
+            "where(condition, a, b), maximum(a, b), minimum(a, b)",
         )
 
     def __iter__(self) -> Iterator[Value]:
@@ -156,7 +157,21 @@ class Value:
     __int__ = __float__
     __index__ = __float__
 
-    def __array_ufunc__(self, function: Any, *_: Any, **__: Any) -> NoReturn:
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # Python and its libraries ask for these to learn what an object can do
+            raise AttributeError(name)
+        raise mistake(
+            f"A value has no `.{name}`: it is a number a hidden unit, not an array.",
+            "tanh(a), sigmoid(a), ... from celda.language",
+        )
+
+    def __array_ufunc__(self, function: Any, _: str, *operands: Any, **__: Any) -> Value:
+        """A number of numpy's is a number: np.sqrt(0.5) * h."""
+        if function.__name__ in _OPERATORS and any(isinstance(o, numbers.Real) for o in operands):
+            return pointwise(function.__name__, *operands)
+        raise _foreign(f"numpy.{function.__name__}")
+
+    def __array_function__(self, function: Any, *_: Any, **__: Any) -> NoReturn:
         raise _foreign(f"numpy.{function.__name__}")
 
     @classmethod
@@ -186,15 +201,21 @@ def value_of(given: object, role: str = "an operand") -> Value:
     )
 
 
+def number_of(given: object, role: str) -> Node:
+    """The node of `given`, which must not be a comparison."""
+    node = value_of(given, role).node
+    if node.boolean:
+        raise mistake("A comparison gives yes or no, not a number.", "where(a > b, 1.0, 0.0)")
+    return node
+
+
 def pointwise(op: str, *operands: Operand) -> Value:
     """The value of a point-wise operation; widths must agree, numbers fit any width."""
-    args = tuple(value_of(o, f"An argument of {op}").node for o in operands)
-    for position, arg in enumerate(args):
-        wanted = op == "where" and position == 0
-        if arg.boolean and not wanted:
-            raise mistake("A comparison gives yes or no, not a number.", "where(a > b, 1.0, 0.0)")
-        if wanted and not arg.boolean:
-            raise mistake("The first argument of where is not a comparison.", "where(a > b, c, d)")
+    role, conditions = f"An argument of {op}", 1 if op == "where" else 0
+    args = [value_of(o, role).node for o in operands[:conditions]]
+    if not all(arg.boolean for arg in args):
+        raise mistake("The first argument of where is not a comparison.", "where(a > b, c, d)")
+    args += [number_of(o, role) for o in operands[conditions:]]
     widths = sorted({arg.width for arg in args} - {SCALAR})
     if len(widths) > 1:
         named = " and ".join("the hidden width" if w == HIDDEN else f"the width of the input `{w}`" for w in widths)
@@ -203,4 +224,4 @@ def pointwise(op: str, *operands: Operand) -> Value:
             f"{named} meet in one operation.", f"linear({name}) first: it brings `{name}` to the hidden width"
         )
     width = widths[0] if widths else SCALAR
-    return Value(Node(op, args, width, boolean=op in COMPARISONS))
+    return Value(Node(op, tuple(args), width, boolean=op in COMPARISONS))

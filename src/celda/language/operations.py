@@ -14,7 +14,7 @@ Rule = Callable[[tuple[Value, ...], Value, Value], tuple[Value | None, ...]]
 @dataclass(frozen=True)
 class Operation:
     """A point-wise operation. `text` and `latex` hold one place an argument; `binding` is its precedence as an operator
-    (1 comparison, 2 sum, 3 product, 4 prefix; 9: a function, needs no brackets)."""
+    (1 comparison, 2 remainder, 3 sum, 4 product, 5 prefix; 9: a function, needs no brackets)."""
 
     text: str
     latex: str
@@ -32,31 +32,33 @@ def _comparison(text: str, latex: str) -> Operation:
 
 def _at_larger(args: tuple[Value, ...], _: Value, d: Value) -> tuple[Value, ...]:
     a, b = args
-    return where(a >= b, d, 0.0), where(a >= b, 0.0, d)
+    tie = where(a == b, 0.5 * d, 0.0)
+    return where(a > b, d, tie), where(a < b, d, tie)
 
 
 def _at_smaller(args: tuple[Value, ...], _: Value, d: Value) -> tuple[Value, ...]:
     a, b = args
-    return where(a <= b, d, 0.0), where(a <= b, 0.0, d)
+    tie = where(a == b, 0.5 * d, 0.0)
+    return where(a < b, d, tie), where(a > b, d, tie)
 
 
 # A rule uses the result `y` rather than the arguments where it can: `y` is what a gate keeps.
 OPERATIONS: dict[str, Operation] = {
-    "add": Operation("{0} + {1}", "{0} + {1}", lambda a, y, d: (d, d), 2),
-    "subtract": Operation("{0} - {1}", "{0} - {1}", lambda a, y, d: (d, -d), 2),
-    "multiply": Operation("{0} ⊙ {1}", r"{0} \odot {1}", lambda a, y, d: (d * a[1], d * a[0]), 3),
-    "divide": Operation("{0} / {1}", r"{0} / {1}", lambda a, y, d: (d / a[1], -(d * y) / a[1]), 3),
-    "remainder": Operation("{0} mod {1}", r"{0} \bmod {1}", lambda a, y, d: (d, None), 3),
-    "negate": Operation("-{0}", "-{0}", lambda a, y, d: (-d,), 4),
+    "add": Operation("{0} + {1}", "{0} + {1}", lambda a, y, d: (d, d), 3),
+    "subtract": Operation("{0} - {1}", "{0} - {1}", lambda a, y, d: (d, -d), 3),
+    "multiply": Operation("{0} ⊙ {1}", r"{0} \odot {1}", lambda a, y, d: (d * a[1], d * a[0]), 4),
+    "divide": Operation("{0} / {1}", r"{0} / {1}", lambda a, y, d: (d / a[1], -(d * y) / a[1]), 4),
+    "remainder": Operation("{0} mod {1}", r"{0} \bmod {1}", lambda a, y, d: (d, d * ((y - a[0]) / a[1])), 2),
+    "negate": Operation("-{0}", "-{0}", lambda a, y, d: (-d,), 5),
     "sigmoid": _function("σ", lambda a, y, d: (d * (y * (1 - y)),), r"\sigma"),
     "tanh": _function("tanh", lambda a, y, d: (d * (1 - y * y),)),
-    "relu": _function("relu", lambda a, y, d: (where(y > 0, d, 0.0),), r"\operatorname{relu}"),
+    "relu": _function("relu", lambda a, y, d: (where(y > 0, d, 0.0),), r"\operatorname{{relu}}"),
     "identity": Operation("{0}", "{0}", lambda a, y, d: (d,)),
     "exp": _function("exp", lambda a, y, d: (d * y,)),
     "log": _function("log", lambda a, y, d: (d / a[0],)),
-    "softplus": _function("softplus", lambda a, y, d: (d * (1 - exp(-y)),), r"\operatorname{softplus}"),
+    "softplus": _function("softplus", lambda a, y, d: (d * (1 - exp(-y)),), r"\operatorname{{softplus}}"),
     "sqrt": _function("sqrt", lambda a, y, d: (d / (2 * y),)),
-    "abs": Operation("|{0}|", r"\left|{0}\right|", lambda a, y, d: (where(a[0] > 0, d, where(a[0] < 0, -d, 0.0)),)),
+    "abs": Operation("abs({0})", r"\left|{0}\right|", lambda a, y, d: (where(a[0] > 0, d, where(a[0] < 0, -d, 0.0)),)),
     "maximum": Operation("max({0}, {1})", r"\max\left({0}, {1}\right)", _at_larger),
     "minimum": Operation("min({0}, {1})", r"\min\left({0}, {1}\right)", _at_smaller),
     "where": Operation(
@@ -119,12 +121,12 @@ def abs(a: Operand) -> Value:
 
 
 def maximum(a: Operand, b: Operand) -> Value:
-    """The larger of two values; where they are equal the gradient goes to `a`."""
+    """The larger of two values; where they are equal each gets half of the gradient."""
     return pointwise("maximum", a, b)
 
 
 def minimum(a: Operand, b: Operand) -> Value:
-    """The smaller of two values; where they are equal the gradient goes to `a`."""
+    """The smaller of two values; where they are equal each gets half of the gradient."""
     return pointwise("minimum", a, b)
 
 

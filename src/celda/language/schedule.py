@@ -30,8 +30,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Stage:
-    """Products that can run together, and then the point-wise nodes in order (a linear map: the sum of its products).
-    """
+    """Products that can run together, then the point-wise nodes in order (a linear map: the sum of its products)."""
 
     products: tuple[Product, ...]
     pointwise: tuple[Node, ...]
@@ -46,8 +45,7 @@ def levels(nodes: Iterable[Node], product: str) -> dict[Node, int]:
 
 
 def _late(level: dict[Node, int]) -> dict[Node, int]:
-    """Point-wise work that waits for no product is moved to the stage that first reads it, so nothing is kept for it.
-    """
+    """Point-wise work that waits for no product moves to the stage that first reads it, so nothing is kept for it."""
     first: dict[Node, int] = {}
     for node in reversed(level):
         if level[node] == 0:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import numbers
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 
 from celda.language.cell import Cell, LinearMap, Term, Weight
-from celda.language.errors import Line, line_of, mistake
-from celda.language.expression import HIDDEN, SCALAR, Node, Value, topological, value_of
+from celda.language.errors import CellError, Line, first_line, last_line, line_of, mistake
+from celda.language.expression import HIDDEN, SCALAR, Node, Value, number_of, topological, value_of
+from celda.language.operations import OPERATIONS
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
@@ -27,7 +30,8 @@ class Trace:
 
     def block(self, name: str, columns: str | None, initial: float | None = None) -> int:
         """One more block of the array `name`; its number."""
-        self.columns[name] = columns
+        if self.columns.setdefault(name, columns) != columns:
+            raise mistake(f"Two different inputs would share the array {name}.", "another name for the input")
         blocks = self.weights.setdefault(name, [])
         blocks.append(initial)
         return len(blocks) - 1
@@ -45,6 +49,7 @@ class Trace:
         """Give the learned maps under `pre` that have no owner yet to `gate`."""
         mine = [n for n in topological([pre]) if n.op in ("linear", "diagonal")]
         mine = [n for n in mine if n not in self.linear and n not in self.vectors]
+        _check_number(bias, "initial bias", f'gate("{gate}", ..., bias=1.0)')
         for node in sorted(mine, key=self.learned.index):
             if node.op == "diagonal":
                 self.vector(node, f"diagonal_{gate}")
@@ -98,9 +103,9 @@ def linear(*operands: Value, bias: bool = True) -> Value:
     trace = _trace("linear", "@cell above the function")
     if not operands:
         raise mistake("linear() maps nothing.", "linear(x, h)")
-    nodes = tuple(value_of(o, "An operand of linear").node for o in operands)
+    nodes = tuple(number_of(o, "An operand of linear") for o in operands)
     for node in nodes:
-        if node.width == SCALAR or node.boolean:
+        if node.width == SCALAR:
             raise mistake("linear maps inputs and states; this operand is one number for all units.", "linear(x, h)")
     trace.learned.append(node := Node("linear", nodes, bias=bias))
     return Value(node)
@@ -109,8 +114,8 @@ def linear(*operands: Value, bias: bool = True) -> Value:
 def diagonal(operand: Value) -> Value:
     """A learned vector times `operand`, unit by unit (a peephole); it belongs to the gate it is used in."""
     trace = _trace("diagonal", "@cell above the function")
-    node = value_of(operand, "The operand of diagonal").node
-    if node.width != HIDDEN or node.boolean:
+    node = number_of(operand, "The operand of diagonal")
+    if node.width != HIDDEN:
         raise mistake("diagonal needs a value of the hidden width.", "diagonal(c), or linear(x) for an input")
     trace.learned.append(node := Node("diagonal", (node,)))
     return Value(node)
@@ -123,8 +128,10 @@ def parameter(name: str, *, init: float | None = None) -> Value:
         raise mistake(f"{name!r} is no name for a parameter.", 'parameter("scale", init=1.0)')
     if name in trace.weights:
         raise mistake(f'There are two parameters "{name}".', f'parameter("{name}2", init=...)')
+    _check_number(init, "initial value", f'parameter("{name}", init=1.0)')
     node = Node("parameter", name=name)
     trace.vector(node, name, init)
+    trace.learned.append(node)
     return Value(node)
 
 
@@ -163,7 +170,11 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
     The first argument is the input, the other positional ones are the states of the step before, keyword-only ones are
     further inputs. The function returns the new states in the order of its arguments; the first is the output.
     """
-    name, here = function.__name__, Line(function.__code__.co_filename, function.__code__.co_firstlineno + 1)
+    if not inspect.isfunction(function):
+        raise mistake(
+            f"A cell is traced from a function, and this is a {type(function).__name__}.", "@cell above a `def`"
+        )
+    name, here = function.__name__, first_line(function)
     x, states, further = _arguments(function, here)
     trace = Trace(x)
     token = _current.set(trace)
@@ -171,15 +182,16 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         leaves = {n: Value(Node("input", width=n, name=n)) for n in (x, *further)}
         leaves |= {n: Value(Node("state", name=n)) for n in states}
         returned = function(leaves[x], *(leaves[s] for s in states), **{n: leaves[n] for n in further})
-    except NameError as error:  # UnboundLocalError is one
-        signature = f"def {name}({', '.join((x, *states, str(error.name or '...')))}):"
-        raise mistake(
-            f"{error}; a state of the step before is an argument.", signature, line_of(error.__traceback__)
-        ) from None
+    except NameError as error:
+        raise _unknown(error, name, (x, *states)) from None
+    except TypeError as error:
+        right = next((form for start, form in _FORMS.items() if str(error).startswith(start)), _ELSE)
+        raise mistake(f"{error}.", right, line_of(error.__traceback__)) from error
     finally:
         _current.reset(token)
-    outputs = _outputs(returned, states, name, here)
-    _check_names(trace, outputs, states, here)
+    outputs = _outputs(returned, states, name, last_line(function))
+    _check_names(trace, outputs, (x, *further))
+    _check_use(trace, outputs, here)
     return Cell(
         name=name,
         doc=inspect.cleandoc(function.__doc__ or ""),
@@ -191,6 +203,32 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         vectors=trace.vectors,
         weights=trace.arrays(),
     )
+
+
+_FORMS = {  # what Python says of a wrong call begins with the function's name
+    "gate()": 'gate("i", sigmoid, linear(x, h))  (a name, an activation, what it acts on)',
+    "linear()": "linear(x, h)",
+    "diagonal()": "diagonal(c)",
+    "parameter()": 'parameter("scale", init=1.0)',
+    "time()": "time()",
+    "where()": "where(a > b, c, d)",
+}
+_ELSE = "+ - * / %, comparisons, and the functions of celda.language"
+
+
+def _unknown(error: NameError, cell: str, arguments: tuple[str, ...]) -> CellError:
+    """A name that means nothing: a function that was not imported, or a state that is no argument."""
+    name = error.name or next(iter(re.findall("'(.+?)'", str(error))), "...")  # UnboundLocalError has no name
+    line = line_of(error.__traceback__)
+    if name in (*OPERATIONS, "gate", "linear", "diagonal", "parameter", "time"):
+        return mistake(f"`{name}` is not imported.", f"from celda.language import {name}", line)
+    what = f"`{name}` has no value yet; a state of the step before is an argument."
+    return mistake(what, f"def {cell}({', '.join((*arguments, name))}):", line)
+
+
+def _check_number(given: object, role: str, right: str) -> None:
+    if given is not None and not isinstance(given, numbers.Real):
+        raise mistake(f"The {role} is a {type(given).__name__}, not a number.", right)
 
 
 def _arguments(function: Callable, here: Line) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
@@ -225,28 +263,28 @@ def _outputs(returned: Value | tuple[Value, ...], states: tuple[str, ...], name:
     return outputs
 
 
-def _check_names(trace: Trace, outputs: dict[str, Node], states: tuple[str, ...], here: Line) -> None:
+def _check_names(trace: Trace, outputs: dict[str, Node], inputs: tuple[str, ...]) -> None:
     for node in trace.learned:
         if node not in trace.linear and node not in trace.vectors:
-            raise mistake(
-                f"This {node.op} map is in no gate, so its weights have no name.",
-                f'gate("g", tanh, {node.op}(...))',
-                node.line,
-            )
-    for state in states:
-        if state in trace.gates and trace.gates[state] is not outputs[state]:
-            raise mistake(
-                f'The gate "{state}" is called like a state but is not its new value.',
-                f'gate("{state}_gate", ...), or return it as the new {state}',
-                here,
-            )
+            what = f"This {node.op} map is in no gate, so its weights have no name."
+            raise mistake(what, f'gate("g", tanh, {node.op}(...))', node.line)
+    for name, node in trace.gates.items():
+        if name in inputs:
+            raise mistake(f'The gate "{name}" is called like an input.', f'gate("{name}_gate", ...)', node.line)
+        if name in outputs and outputs[name] is not node:
+            what = f'The gate "{name}" is called like a state but is not its new value.'
+            raise mistake(what, f'gate("{name}_gate", ...), or return it as the new {name}', node.line)
+
+
+def _check_use(trace: Trace, outputs: dict[str, Node], here: Line) -> None:
     used = set(topological(outputs.values()))
     for name, node in trace.gates.items():
         if node not in used:
-            raise mistake(
-                f'The gate "{name}" has no effect on any state.',
-                f"use {name} in what is returned, or delete it",
-                node.line,
-            )
-    if not any(node in used for node in trace.learned) and not trace.weights:
+            what = f'The gate "{name}" has no effect on any state.'
+            raise mistake(what, f"use {name} in what is returned, or delete it", node.line)
+    for node in trace.learned:
+        if node not in used:
+            what = f"This {node.op} has no effect on any state."
+            raise mistake(what, "use it in what is returned, or delete it", node.line)
+    if not trace.learned:
         raise mistake("The cell learns nothing.", 'gate("h", tanh, linear(x, h))', here)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from celda.engines.call import Call, Result
 from celda.engines.reference.operations import TORCH
-from celda.language.expression import Node
+from celda.language.expression import SCALAR, Node
 from celda.language.schedule import Product, recurrent, schedule
 
 Values = dict[Node, Tensor]
@@ -61,6 +61,7 @@ class _Sequence:
 
     def __init__(self, call: Call, steps: int) -> None:
         self.cell, self.weights = call.cell, call.weights
+        self.dtype = call.inputs[call.cell.inputs[0]].dtype
         self.hidden = call.states[0].shape[-1]
         self.stages = schedule(call.cell)
         self.moving = recurrent(call.cell.nodes)
@@ -74,8 +75,9 @@ class _Sequence:
                 if node not in self.moving:
                     still[node] = self._evaluate(node, still, partial)
         # unbind, not indexing: the gradient of one index is as long as the sequence, that of unbind is one stack
-        self.still = {node: value.unbind(0) if value.dim() == 3 else (value,) for node, value in still.items()}
-        self.partial = {node: value.unbind(0) for node, value in partial.items() if node in self.moving}
+        steps_of = lambda value: value.unbind(0) if value.dim() == 3 else (value,)  # noqa: E731
+        self.still = {node: steps_of(value) for node, value in still.items()}
+        self.partial = {node: steps_of(value) for node, value in partial.items() if node in self.moving}
 
     def step(self, t: int, states: Mapping[str, Tensor]) -> Values:
         """Every value of step `t`."""
@@ -92,17 +94,18 @@ class _Sequence:
 
     def _leaves(self, call: Call, steps: int) -> Values:
         x = call.inputs[call.cell.inputs[0]]
+        exact = torch.promote_types(x.dtype, torch.float32)  # bfloat16 counts to 256 only
         leaves: Values = {}
         for node in call.cell.nodes:
             if node.op == "input":
                 leaves[node] = call.inputs[node.name]
             elif node.op == "number":
-                leaves[node] = torch.full((), node.value, dtype=x.dtype, device=x.device)
+                leaves[node] = torch.full((), node.value, dtype=exact, device=x.device)
             elif node.op == "parameter":
                 leaves[node] = call.weights[node.name]
             elif node.op == "time":
-                index = torch.arange(call.start, call.start + steps, device=x.device)
-                leaves[node] = index.to(x.dtype).view(steps, 1, 1)
+                index = torch.arange(call.start, call.start + steps, dtype=exact, device=x.device)
+                leaves[node] = index.view(steps, 1, 1)
         return leaves
 
     def _rows(self, product: Product) -> Tensor:
@@ -128,4 +131,7 @@ class _Sequence:
             return partial[node]
         if node.op == "diagonal":
             return self.weights[self.cell.vectors[node]] * values[node.args[0]]
-        return TORCH[node.op](*(values[arg] for arg in node.args))
+        operands = [values[arg] for arg in node.args]
+        if node.width != SCALAR:  # the step's index meets values of the units: in their dtype
+            operands = [o.to(self.dtype) if o.is_floating_point() else o for o in operands]
+        return TORCH[node.op](*operands)

@@ -1,0 +1,205 @@
+"""A forecasting run: a folder with everything from the training to the forecast of what comes next.
+
+    run/config.json       what was asked for: the data, the options
+    run/metrics.jsonl     a line for each epoch of each phase
+    run/checkpoints/      where each phase stands
+    run/scores.json       the test: the network beside the baselines
+    run/test.csv          the forecasts of the test, window by window
+    run/forecast.csv      the forecast of the real future
+    run/figures/          the same as PNG
+    run/model/            the model, for `celda.load`
+
+The test is honest: the network that is scored has not seen the last `test_size` steps of any series. The network that
+is kept is trained once more, for as many epochs, on everything, because the last days tell most about the next ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from celda.data import Table, datasets
+from celda.errors import CeldaError
+from celda.language import Cell
+from celda.tasks import figures
+from celda.tasks.backtest import Backtest
+from celda.tasks.forecaster import File, Forecaster, Source
+from celda.tasks.loading import load
+from celda.tasks.options import check_options
+from celda.tasks.run_folder import Outcome, RunFolder
+from celda.tasks.saved_forecaster import TASK, from_plain, to_plain
+from celda.tasks.sizes import Sizes, check_held_out, default_test_size
+
+
+def train(
+    source: Source,
+    folder: str | Path,
+    forecaster: Forecaster,
+    *,
+    test_size: int | None = None,
+    future: File | None = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Outcome:
+    """Fit, test and keep a forecaster in a new run folder, and forecast what comes next.
+
+    `test_size`: the steps held out at the end of each series; about a sixth of the shortest by default. `future`: the
+    table of covariates known ahead of time. `overwrite`: whether a former run in the folder is deleted first.
+
+    Raises CeldaError where the data, the options or the folder cannot be used; KeyboardInterrupt after Ctrl-C, when the
+    checkpoint is written that `resume` goes on from.
+    """
+    check_options(forecaster)
+    table = forecaster.read(source)
+    held_out = default_test_size(forecaster.h, int(table.lengths.min())) if test_size is None else test_size
+    _check_test_size(held_out, forecaster.h)
+    check_held_out(table, held_out, "test_size")
+    Sizes.derive(forecaster, table.until(-held_out))  # before the folder is made
+    run = RunFolder.make(Path(folder), overwrite)
+    config = {
+        "data": _address(source),
+        "future": None if future is None else _address(future),
+        "fingerprint": _fingerprint(table),
+        "test_size": held_out,
+        "parameters": to_plain(forecaster),
+    }
+    run.write_config(TASK, config)
+    return _go(table, run, forecaster, held_out, future, resume=False, quiet=quiet)
+
+
+def resume(
+    folder: str | Path,
+    source: Source | None = None,
+    *,
+    future: File | None = None,
+    cell: Cell | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Go on with a run that was interrupted; it ends with the very weights that it would have had without.
+
+    `source`, `future`: where the run's own data was a DataFrame, or has moved. `cell`: where it is one of your own.
+    """
+    run = RunFolder(Path(folder))
+    config = run.read_config(TASK)
+    forecaster = Forecaster(**from_plain(config["parameters"], set(Forecaster(1).get_params()), cell))
+    table = forecaster.read(_given_or(config["data"], source))
+    if _fingerprint(table) != config["fingerprint"]:
+        raise CeldaError(f"The data is not what the run in {folder} began with: give that data, or start a new run.")
+    future = config["future"] if future is None else future
+    return _go(table, run, forecaster, config["test_size"], future, resume=True, quiet=quiet)
+
+
+def evaluate(folder: str | Path, source: Source | None = None, *, cell: Cell | None = None) -> Outcome:
+    """The scores of the run's test or, with a table that goes further than what the model learnt from, of what came.
+
+    Raises CeldaError where the run has not ended, or nothing came after it.
+    """
+    run, begun = RunFolder(Path(folder)), time.perf_counter()
+    run.read_config(TASK)
+    if source is None:
+        return run.read_outcome()
+    run.require_end()
+    backtest = load(run.model, cell=cell).evaluate(source)
+    notes = (*backtest.notes, *_warnings(backtest))
+    return Outcome(backtest.scores, len(backtest.y), notes, {}, time.perf_counter() - begun)
+
+
+def predict(
+    folder: str | Path, source: Source | None = None, future: File | None = None, *, cell: Cell | None = None
+) -> pd.DataFrame:
+    """The forecast of the h steps after the end of a table, the run's own by default: the table of `predict`."""
+    run = RunFolder(Path(folder))
+    config = run.read_config(TASK)
+    run.require_end()
+    model = load(run.model, cell=cell)
+    return model.predict(_given_or(config["data"], source), config["future"] if future is None else future)
+
+
+def _go(
+    table: Table,
+    run: RunFolder,
+    forecaster: Forecaster,
+    test_size: int,
+    future: File | None,
+    *,
+    resume: bool,
+    quiet: bool,
+) -> Outcome:
+    """The run from its beginning or from where it stands; what was trained already is not trained again."""
+    begun = time.perf_counter()
+    where: dict[str, Any] = {"run": run.folder, "resume": resume, "quiet": quiet}
+    forecaster.fit(table.until(-test_size), **where)
+    backtest = forecaster.evaluate(table)
+    forecaster.refit(table, phase="final", **where)
+    notes = [*table.notes, _settled(forecaster), *backtest.notes, *_warnings(backtest)]
+    forecaster.test_scores_ = backtest.scores
+    files = {"model": run.model, "test": run.write("test.csv", backtest.frame.to_csv(index=False))}
+    drawn = {
+        "test": figures.test_figure(backtest),
+        "loss": figures.loss_figure(forecaster.histories_, forecaster.epochs_),
+    }
+    try:
+        forecast = forecaster.predict(future_df=future)
+    except CeldaError as error:  # the covariates of the future are not known
+        notes.append(f"No forecast of what comes next was made. {error}")
+    else:
+        files["forecast"] = run.write("forecast.csv", forecast.to_csv(index=False))
+        sizes, name, level = forecaster.sizes_, forecaster.name, forecaster.level
+        drawn["forecast"] = figures.forecast_figure(table.frame, forecast, name, level, sizes.input_size)
+    for name, figure in drawn.items():
+        files[f"{name} figure"] = run.folder / "figures" / f"{name}.png"
+        figures.save_figure(figure, files[f"{name} figure"])
+    forecaster.save(run.model)
+    outcome = Outcome(backtest.scores, len(backtest.y), tuple(notes), files, time.perf_counter() - begun)
+    run.write_outcome(outcome)
+    return outcome
+
+
+def _settled(forecaster: Forecaster) -> str:
+    sizes = forecaster.sizes_
+    return (
+        f"The forecast looks back on {sizes.input_size} steps and starts from the values {sizes.season} steps before; "
+        f"{forecaster.epochs_} of {sizes.epochs} epochs were best on the {sizes.val_size} steps before the test."
+    )
+
+
+def _warnings(backtest: Backtest) -> list[str]:
+    if not backtest.repeats_last_value:
+        return []
+    return [
+        f"Warning: {backtest.model} merely repeats the last value it saw, and is no better than that; give it a longer "
+        "history or window, or covariates that tell more."
+    ]
+
+
+def _check_test_size(test_size: int, h: int) -> None:
+    if isinstance(test_size, bool) or not isinstance(test_size, int) or test_size < h:
+        raise CeldaError(
+            f"test_size={test_size!r} holds no horizon of {h} steps: write a whole number of at least {h}, or leave it "
+            "out."
+        )
+
+
+def _address(source: Source) -> str | None:
+    """Where the data can be found again: a data set's name or a path; None where it is in memory only."""
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        return str(source) if str(source) in datasets() and not path.exists() else str(path.resolve())
+    return None
+
+
+def _given_or(address: str | None, source: Source | None) -> Source:
+    if source is not None:
+        return source
+    if address is None:
+        raise CeldaError("The run was begun with a table in memory, not with a file: give that table again.")
+    return address
+
+
+def _fingerprint(table: Table) -> str:
+    """Tells tables apart: the same for the same values, time stamps and names."""
+    return hashlib.sha256(pd.util.hash_pandas_object(table.frame, index=False).to_numpy().tobytes()).hexdigest()

@@ -1,0 +1,379 @@
+"""Forecasting: a table of series in, a table of forecasts with intervals out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, clone
+
+from celda import cells
+from celda.data import Panel, Preprocessor, Table, Windows, read_table
+from celda.errors import CeldaError
+from celda.language import Cell
+from celda.models import ForecastNetwork
+from celda.tasks import intervals, saved_forecaster
+from celda.tasks.backtest import Backtest, long_frame
+from celda.tasks.losses import forecast_loss
+from celda.tasks.options import check_fitted, check_options
+from celda.tasks.predictor import Predictor, chunks
+from celda.tasks.rolling import backtest
+from celda.tasks.sizes import Sizes, best_epoch, check_held_out
+from celda.training import History, TrainingConfig, fit
+
+File = pd.DataFrame | str | Path
+Source = File | Table
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Where a training keeps its files, whether it goes on from them, and whether it shows nothing."""
+
+    run: str | Path | None
+    resume: bool
+    quiet: bool
+
+
+class Forecaster(BaseEstimator):
+    """Forecasts the next h steps of one or many series with a recurrent network.
+
+    It has the manners of scikit-learn and the words of Nixtla. A table is long: a row for each series and time stamp, a
+    DataFrame, the path of a CSV or Parquet file, or the name of an embedded data set. Sizes that are None are derived
+    from the frequency and the length of the history when the model is fitted.
+
+    Args:
+        h: the horizon, in steps.
+        input_size: the window, in steps, that a forecast looks back on.
+        cell: the recurrent cell: a name (`celda.cells.CELLS`), or a cell of your own. It names the forecast's column.
+        hidden_size, num_layers, dropout: of the network.
+        loss: "quantile" (the median and the intervals are learnt together), "mae" or "mse" (the point alone).
+        level: the prediction intervals, in per cent.
+        calibrate: whether intervals are corrected on the validation windows (split-conformal prediction). By default
+            only where the loss gives none by itself: "mae", "mse".
+        scaler: "standard", "minmax", "robust" or "none", learnt from the training part of each series.
+        centre: whether the mean of a window is taken off before the network sees it.
+        calendar: whether the time of day, week and year are given to the network.
+        season: steps of the season of the seasonal naive forecast, from which the network starts.
+        patch: time steps that one step of the recurrent layers reads.
+        learning_rate, batch_size, weight_decay: of AdamW.
+        epochs: the most to train; how many of them are best is found on the validation part.
+        val_size: steps at the end of each series for that and for the intervals.
+        seed: of all random numbers. device: "auto", "cpu", "cuda" or "mps".
+        id_col, time_col, target_col: names of columns. freq: a pandas frequency, for time stamps that do not tell.
+        past, future, static: names of covariates known up to the present, ahead of time, or one value a series.
+
+    Attributes, once fitted:
+        sizes_: the `Sizes` that were given or derived. epochs_: how many epochs were best.
+        predictor_: the network, the preprocessor and the corrections of the intervals.
+        histories_: the `History` of each phase of training.
+        trained_until_: the last time stamp the network learnt from, by series.
+    """
+
+    def __init__(
+        self,
+        h: int,
+        input_size: int | None = None,
+        *,
+        cell: str | Cell = "lstm",
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        dropout: float = 0.1,
+        loss: str = "quantile",
+        level: Sequence[float] = (80, 95),
+        calibrate: bool | None = None,
+        scaler: str = "standard",
+        centre: bool = True,
+        calendar: bool = True,
+        season: int | None = None,
+        patch: int | None = None,
+        learning_rate: float = 2e-3,
+        batch_size: int = 64,
+        weight_decay: float = 0.01,
+        epochs: int | None = None,
+        val_size: int | None = None,
+        seed: int = 0,
+        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+        id_col: str = "unique_id",
+        time_col: str = "ds",
+        target_col: str = "y",
+        freq: str | None = None,
+        past: Sequence[str] = (),
+        future: Sequence[str] = (),
+        static: Sequence[str] = (),
+    ) -> None:
+        self.h = h
+        self.input_size = input_size
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.loss = loss
+        self.level = level
+        self.calibrate = calibrate
+        self.scaler = scaler
+        self.centre = centre
+        self.calendar = calendar
+        self.season = season
+        self.patch = patch
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.val_size = val_size
+        self.seed = seed
+        self.device = device
+        self.id_col = id_col
+        self.time_col = time_col
+        self.target_col = target_col
+        self.freq = freq
+        self.past = past
+        self.future = future
+        self.static = static
+
+    def fit(self, df: Source, *, run: str | Path | None = None, resume: bool = False, quiet: bool = True) -> Self:
+        """Learn from a table, in two phases.
+
+        "choose" trains without the last `val_size` steps of each series, and finds there the best number of epochs and
+        how to correct the intervals. "fit" trains anew for so many epochs on everything. With a folder `run` both keep
+        their checkpoints and metrics there, and `resume=True` goes on from them to the very same weights.
+
+        Raises CeldaError where an option or the table cannot be used, and KeyboardInterrupt after Ctrl-C, when the
+        checkpoint is written.
+        """
+        check_options(self)
+        table = self.read(df)
+        self.sizes_ = Sizes.derive(self, table)
+        self.histories_: dict[str, History] = {}
+        cut = table.lengths - self.sizes_.val_size
+        where = _Where(run, resume, quiet)
+        network, preprocessor = self._train(table, cut, self.sizes_.epochs, "choose", where)
+        self.epochs_ = best_epoch(self.histories_["choose"], self.sizes_.epochs)
+        corrections = self._corrections(Predictor(network, preprocessor, self._no_corrections), table, cut)
+        self._train_on_all(table, corrections, "fit", where)
+        return self
+
+    def refit(
+        self,
+        df: Source,
+        *,
+        run: str | Path | None = None,
+        resume: bool = False,
+        quiet: bool = True,
+        phase: str = "refit",
+    ) -> Self:
+        """Train anew on a table, with the sizes, the number of epochs and the corrections that `fit` found."""
+        check_fitted(self)
+        table = self.read(df)
+        table.require(self.sizes_.input_size, self.h)
+        self._train_on_all(table, self.predictor_.corrections, phase, _Where(run, resume, quiet))
+        return self
+
+    def predict(self, df: Source | None = None, future_df: File | None = None) -> pd.DataFrame:
+        """Forecast the h steps after the end of each series.
+
+        Args:
+            df: the history; None: that of the fit.
+            future_df: the covariates known ahead of time, with the columns of the table less the target. Without it
+                they are taken from rows of the table after the last target.
+
+        Returns:
+            A row for each series and step: `unique_id`, `ds` (the real time stamps), the point forecast in a column
+            named after the cell, and for each level `lstm-lo-80` and `lstm-hi-80`.
+        """
+        check_fitted(self)
+        table = self._table if df is None else self.read(df)
+        if table is None:
+            raise CeldaError(
+                "A model that was loaded holds no history to forecast from: give it, predict('my.csv') or predict(df)."
+            )
+        panel = self.predictor_.preprocessor.transform(table.extend(self.h, future_df))
+        windows = Windows.latest(panel, self.sizes_.input_size, self.h)
+        quantiles = self.predictor_.quantiles(windows)
+        whose = {"unique_id": np.array(panel.ids)}
+        return long_frame(self.name, quantiles, sorted(self.level), windows.target_stamps, whose)
+
+    def evaluate(self, df: Source, *, step_size: int | None = None) -> Backtest:
+        """Forecast what came after all that the network has learnt from, beside the baselines.
+
+        `df` holds the history and what came after it. Origins follow one another by `step_size` steps, h by default.
+        Of a series that was not there in training, the second half is forecast. The ridge autoregression is fitted on
+        the part before. Raises CeldaError where nothing came after.
+        """
+        check_fitted(self)
+        table = self.read(df)
+        begin = self._seen(table)
+        panel = self.predictor_.preprocessor.transform(table)
+        windows = Windows(panel, self.sizes_.input_size, self.h, begin=begin, step_size=step_size or self.h)
+        if not len(windows):
+            series, until = next(iter(self.trained_until_.items()))
+            raise CeldaError(
+                f"There is nothing to evaluate on: the model has learnt from series {series!r} up to {until}, and a "
+                f"test needs {self.h} steps after that: give a table that goes further."
+            )
+        return backtest(self.predictor_, table, windows, begin, self.name, self.level)
+
+    def cross_validation(
+        self,
+        df: Source,
+        n_windows: int = 1,
+        step_size: int | None = None,
+        *,
+        refit: bool = False,
+        quiet: bool = True,
+    ) -> pd.DataFrame:
+        """Forecast the last `n_windows` horizons of each series from rolling origins, `step_size` (h) steps apart.
+
+        A copy of this forecaster is fitted on what lies before the first origin; with `refit` it is trained anew before
+        each of the others. Returns the table of `predict` with `cutoff`, `y` and the baselines' columns.
+        """
+        check_options(self)
+        step = self.h if step_size is None else step_size
+        if n_windows < 1 or step < 1:
+            raise CeldaError(
+                f"n_windows={n_windows} and step_size={step} are at least 1: write for example n_windows=3."
+            )
+        table = self.read(df)
+        test = self.h + step * (n_windows - 1)  # from the first origin to the end
+        check_held_out(table, test, "n_windows or step_size")
+        model: Self = clone(self).fit(table.until(-test), quiet=quiet)
+        if not refit:
+            return model.evaluate(table, step_size=step).frame
+        frames = []
+        for left in range(test, self.h - 1, -step):
+            if left < test:
+                model.refit(table.until(-left), quiet=quiet)
+            upto = table.until(table.lengths - left + self.h)
+            frames.append(model.evaluate(upto).frame)
+        return pd.concat(frames).sort_values(["unique_id", "cutoff", "ds"], ignore_index=True)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the model to a directory that `celda.load` reads; a model that stands there is replaced.
+
+        Raises CeldaError where something else stands there.
+        """
+        check_fitted(self)
+        saved_forecaster.save(self, Path(directory))
+
+    def read(self, df: Source) -> Table:
+        """Read a table with the columns of this forecaster."""
+        if isinstance(df, Table):
+            return df
+        return read_table(
+            df,
+            id_col=self.id_col,
+            time_col=self.time_col,
+            target_col=self.target_col,
+            past=self.past,
+            future=self.future,
+            static=self.static,
+            freq=self.freq,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the forecast's column: the cell's."""
+        return cells.find(self.cell).name
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether intervals are corrected on the validation windows."""
+        return self.loss != "quantile" if self.calibrate is None else self.calibrate
+
+    def build_network(self, preprocessor: Preprocessor) -> ForecastNetwork:
+        """A network with fresh weights, of the sizes that were derived."""
+        with torch.random.fork_rng(devices=()):  # the caller's random numbers are not ours to move
+            torch.manual_seed(self.seed)
+            return ForecastNetwork(
+                self.cell,
+                self.sizes_.input_size,
+                self.h,
+                season=self.sizes_.season,
+                patch=self.sizes_.patch,
+                past_size=len(preprocessor.past_names),
+                future_size=len(preprocessor.future_names),
+                static_size=len(preprocessor.static_names),
+                hidden_size=self.hidden_size,
+                num_layers=self.num_layers,
+                dropout=self.dropout,
+                quantiles=self._quantiles,
+                centre=self.centre,
+            )
+
+    @property
+    def _quantiles(self) -> tuple[float, ...]:
+        return intervals.quantiles_of(self.level) if self.loss == "quantile" else (0.5,)
+
+    @property
+    def _no_corrections(self) -> np.ndarray:
+        return np.zeros((len(self.level), self.h))
+
+    def _train_on_all(self, table: Table, corrections: np.ndarray, phase: str, where: _Where) -> None:
+        network, preprocessor = self._train(table, table.lengths, self.epochs_, phase, where)
+        self.predictor_ = Predictor(network, preprocessor, corrections)
+        self._table: Table | None = table
+        stamps = table.frame["ds"].iloc[table.starts[1:] - 1].tolist()
+        self.trained_until_ = dict(zip(table.ids, stamps, strict=True))
+
+    def _train(
+        self, table: Table, end: np.ndarray, epochs: int, phase: str, where: _Where
+    ) -> tuple[ForecastNetwork, Preprocessor]:
+        """Train a new network on the first `end` steps of each series; what comes after validates it."""
+        config = TrainingConfig(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            warmup=0.2,
+            seed=self.seed,
+            device=self.device,
+        )
+        preprocessor = Preprocessor.fit(table.until(end), scaling=self.scaler, calendar=self.calendar)
+        panel = preprocessor.transform(table)
+        network = self.build_network(preprocessor)
+        train, valid = self._windows(panel, end=end), self._windows(panel, begin=end)
+        loss = forecast_loss(self.loss, self._quantiles)
+        history = fit(
+            network,
+            loss,
+            train,
+            valid if len(valid) else None,
+            config,
+            run=where.run,
+            phase=phase,
+            resume=where.resume,
+            quiet=where.quiet,
+        )
+        self.histories_[phase] = history
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return network, preprocessor
+
+    def _windows(self, panel: Panel, begin: np.ndarray | None = None, end: np.ndarray | None = None) -> Windows:
+        return Windows(panel, self.sizes_.input_size, self.h, begin=begin, end=end)
+
+    def _corrections(self, predictor: Predictor, table: Table, cut: np.ndarray) -> np.ndarray:
+        """By how much to move the ends of the intervals, from windows after `cut`, which `predictor` has not seen."""
+        windows = self._windows(predictor.preprocessor.transform(table), begin=cut)
+        if not (self.calibrates and self.level and len(windows)):
+            return self._no_corrections
+        batches = (windows[chosen] for chosen in chunks(windows))
+        y = np.concatenate([np.where(batch["future_mask"], batch["future_y"], np.nan) for batch in batches])
+        return intervals.calibrate(y, predictor.raw(windows), self.level)
+
+    def _seen(self, table: Table) -> np.ndarray:
+        """How many steps of each series the network has learnt from, or half of a series that it does not know."""
+        ends = zip(table.ids, table.starts[:-1], table.starts[1:], strict=True)
+        stamps = table.frame["ds"]
+        return np.array(
+            [
+                int((stamps.iloc[a:b] <= self.trained_until_[name]).sum())
+                if name in self.trained_until_
+                else int(b - a) // 2
+                for name, a, b in ends
+            ]
+        )

@@ -1,0 +1,95 @@
+"""A fitted forecaster as a model directory, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+import celda
+from celda import cells
+from celda.data import Preprocessor
+from celda.errors import CeldaError
+from celda.language import Cell
+from celda.tasks.model_card import forecaster_card
+from celda.tasks.model_directory import StoredModel, write_model
+from celda.tasks.predictor import Predictor
+from celda.tasks.sizes import Sizes
+
+if TYPE_CHECKING:
+    from celda.tasks.forecaster import Forecaster
+
+TASK = "forecast"
+
+
+def save(forecaster: Forecaster, directory: Path) -> None:
+    """Write a fitted forecaster."""
+    predictor = forecaster.predictor_
+    cell = cells.find(forecaster.cell)
+    config = {
+        "celda": celda.__version__,
+        "parameters": to_plain(forecaster),
+        "equations": cell.equations().splitlines(),
+        "sizes": asdict(forecaster.sizes_),
+        "epochs": forecaster.epochs_,
+        "corrections": predictor.corrections.tolist(),
+        "trained_until": {name: _plain(stamp) for name, stamp in forecaster.trained_until_.items()},
+    }
+    stored = StoredModel(TASK, config, predictor.preprocessor.to_dict(), predictor.network.state_dict())
+    write_model(directory, stored, forecaster_card(forecaster))
+
+
+def restore(kind: type[Forecaster], stored: StoredModel, cell: Cell | None) -> Forecaster:
+    """The forecaster of a directory. `cell`: the cell of its user, whose equations the directory cannot run."""
+    config = stored.config
+    forecaster = kind(**from_plain(config["parameters"], set(kind(1).get_params()), cell))
+    if cells.find(forecaster.cell).equations().splitlines() != config["equations"]:
+        trained, found = config["parameters"]["cell"], forecaster.name
+        raise CeldaError(
+            f"The model was trained with a cell {trained!r} of other equations than {found!r}: give that cell."
+        )
+    forecaster.sizes_, forecaster.epochs_ = Sizes(**config["sizes"]), config["epochs"]
+    forecaster.histories_, forecaster._table = {}, None
+    preprocessor = Preprocessor.from_dict(stored.preprocessor)
+    network = forecaster.build_network(preprocessor)
+    network.load_state_dict(stored.tensors)
+    corrections = np.array(config["corrections"]).reshape(len(forecaster.level), forecaster.h)
+    forecaster.predictor_ = Predictor(network.eval(), preprocessor, corrections)
+    forecaster.trained_until_ = {
+        name: stamp if isinstance(stamp, int) else pd.Timestamp(stamp)
+        for name, stamp in config["trained_until"].items()
+    }
+    return forecaster
+
+
+def to_plain(forecaster: Forecaster) -> dict[str, Any]:
+    """The options as JSON can hold them; of a cell, the name."""
+    return {name: _plain(value) for name, value in forecaster.get_params().items()}
+
+
+def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dict[str, Any]:
+    """The options that `to_plain` gave, with the cell of the user where it was not one of Celda's."""
+    if unknown := sorted(set(plain) - known):
+        raise CeldaError(
+            f"It was written by another version of Celda, with an option that this one has not: {unknown[0]}."
+        )
+    name = plain["cell"]
+    if cell is None and name not in cells.CELLS:
+        raise CeldaError(
+            f"It was trained with a cell of yours, {name!r}, and equations are not read from files: give cell={name} "
+            "with its definition, from Python."
+        )
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+    return {**given, "cell": cell or name}
+
+
+def _plain(value: Any) -> Any:
+    """A parameter or time stamp as JSON can hold it."""
+    if isinstance(value, Cell):
+        return value.name
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,192 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import celda
+from celda.errors import CeldaError
+from celda.tasks import forecast_run
+from tests.tasks.conftest import daily, tiny
+
+FILES = [
+    "checkpoints/choose.safetensors",
+    "checkpoints/final.safetensors",
+    "checkpoints/fit.safetensors",
+    "config.json",
+    "figures/forecast.png",
+    "figures/loss.png",
+    "figures/test.png",
+    "forecast.csv",
+    "metrics.jsonl",
+    "model/README.md",
+    "model/config.json",
+    "model/model.safetensors",
+    "model/preprocessor.json",
+    "scores.json",
+    "test.csv",
+]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "demand.csv"
+    daily().rename(columns={"ds": "day", "y": "load"}).to_csv(path, index=False)
+    return path
+
+
+def forecaster(**options):
+    return tiny(time_col="day", target_col="load", **options)
+
+
+@pytest.fixture(scope="module")
+def done(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "demand"
+    return folder, forecast_run.train(source, folder, forecaster(), test_size=21, quiet=True)
+
+
+def test_a_run_leaves_all_its_files(done):
+    folder, outcome = done
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert found == FILES
+    assert {str(path.relative_to(folder)) for path in outcome.files.values()} < {*FILES, "model"}
+    phases = [json.loads(line)["phase"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys(phases)) == ["choose", "fit", "final"]
+
+
+def test_the_test_is_honest_and_the_forecast_is_of_the_future(done):
+    folder, outcome = done
+    test = pd.read_csv(folder / "test.csv", parse_dates=["ds", "cutoff"])
+    forecast = pd.read_csv(folder / "forecast.csv", parse_dates=["ds"])
+    last = daily()["ds"].iloc[-1]
+    assert outcome.windows == 3
+    assert test["cutoff"].min() == last - pd.Timedelta(days=21)
+    assert forecast["ds"].tolist() == list(pd.date_range(last, periods=8)[1:])
+    # The network that was tested is the one that a fit without the test gives; the one that is kept has seen it.
+    alone = forecaster().fit(daily(129).rename(columns={"ds": "day", "y": "load"}))
+    tested = alone.evaluate(daily().rename(columns={"ds": "day", "y": "load"}))
+    assert test["lstm"].to_numpy() == pytest.approx(tested.frame["lstm"].to_numpy())
+    assert celda.load(folder / "model").trained_until_ == {"load": last}
+
+
+def test_the_card_of_the_model_tells_the_test(done):
+    folder, outcome = done
+    assert f"{outcome.scores.loc['lstm', 'MAE']:.4g}" in (folder / "model" / "README.md").read_text()
+
+
+def test_evaluate_and_predict_from_the_folder(done, source):
+    folder, outcome = done
+    again = forecast_run.evaluate(folder)
+    pd.testing.assert_frame_equal(again.scores, outcome.scores)
+    assert (again.files, again.windows, again.notes) == (outcome.files, outcome.windows, outcome.notes)
+    kept = pd.read_csv(folder / "forecast.csv", parse_dates=["ds"])
+    assert forecast_run.predict(folder)["lstm"].to_numpy() == pytest.approx(kept["lstm"].to_numpy())
+    longer = daily(164).rename(columns={"ds": "day", "y": "load"})
+    assert forecast_run.predict(folder, longer)["ds"].iloc[0] == pd.Timestamp("2021-06-17")
+    assert forecast_run.evaluate(folder, longer).windows == 2
+    with pytest.raises(CeldaError, match="nothing to evaluate on"):
+        forecast_run.evaluate(folder, source)
+
+
+def test_a_finished_run_resumes_to_the_same(done):
+    folder, outcome = done
+    weights = (folder / "model" / "model.safetensors").read_bytes()
+    again = forecast_run.resume(folder, quiet=True)
+    pd.testing.assert_frame_equal(again.scores, outcome.scores)
+    assert (folder / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_an_interrupted_run_has_no_scores_and_resumes_to_the_same(done, source, tmp_path, monkeypatch):
+    folder, _ = done
+    real = forecast_run.Forecaster.refit
+    monkeypatch.setattr(forecast_run.Forecaster, "refit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        forecast_run.train(source, tmp_path / "run", forecaster(), test_size=21, quiet=True)
+    for early in (forecast_run.evaluate, forecast_run.predict):
+        with pytest.raises(CeldaError, match=r"has not ended.*celda resume"):
+            early(tmp_path / "run")
+    monkeypatch.setattr(forecast_run.Forecaster, "refit", real)
+    forecast_run.resume(tmp_path / "run", quiet=True)
+    ours, theirs = (path / "model" / "model.safetensors" for path in (tmp_path / "run", folder))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_a_table_in_memory_is_given_again(tmp_path):
+    forecast_run.train(daily(), tmp_path / "run", tiny(epochs=1), test_size=14, quiet=True)
+    with pytest.raises(CeldaError, match="with a table in memory, not with a file: give that table again"):
+        forecast_run.resume(tmp_path / "run")
+    assert forecast_run.resume(tmp_path / "run", daily(), quiet=True).windows == 2
+    with pytest.raises(CeldaError, match=r"not what the run in .* began with"):
+        forecast_run.resume(tmp_path / "run", daily(seed=1))
+
+
+def test_without_the_future_of_a_covariate_there_is_no_forecast_but_all_the_rest(tmp_path):
+    table = daily().assign(promotion=np.arange(150) % 2)
+    options = tiny(epochs=1, future=["promotion"])
+    outcome = forecast_run.train(table, tmp_path / "run", options, test_size=14, quiet=True)
+    assert "forecast" not in outcome.files
+    assert any(note.startswith("No forecast of what comes next was made. ") for note in outcome.notes)
+    ahead = pd.DataFrame({"ds": pd.date_range("2021-06-03", periods=7), "promotion": 1})
+    assert len(forecast_run.predict(tmp_path / "run", table, ahead)) == 7
+
+
+def test_a_folder_with_anything_in_it_is_safe(source, tmp_path, done):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(CeldaError, match="holds other files: choose an empty folder"):
+        forecast_run.train(source, tmp_path, forecaster(), overwrite=True)
+    with pytest.raises(CeldaError, match="is a file: give a folder"):
+        forecast_run.train(source, tmp_path / "thesis.txt", forecaster())
+    with pytest.raises(CeldaError, match=r"holds a run already: resume it \(celda resume"):
+        forecast_run.train(source, done[0], forecaster())
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_overwriting_a_run_keeps_what_is_not_of_it(tmp_path):
+    forecast_run.train(daily(), tmp_path / "run", tiny(epochs=1), test_size=14, quiet=True)
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    forecast_run.train(daily(), tmp_path / "run", tiny(epochs=1, seed=1), test_size=14, overwrite=True, quiet=True)
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("size", "answer"),
+    [
+        (6, "test_size=6 holds no horizon of 7 steps"),
+        (0, "test_size=0"),
+        (150, "Series 'y' has 150 steps, so 150 of them cannot be held out: write a smaller test_size"),
+        (140, "Series 'y' has 10 steps to learn from"),
+    ],
+)
+def test_a_test_that_cannot_be(size, answer, tmp_path):
+    with pytest.raises(CeldaError, match=answer):
+        forecast_run.train(daily(), tmp_path / "run", tiny(), test_size=size, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_option_leaves_no_folder(tmp_path):
+    with pytest.raises(CeldaError, match="There is no cell"):
+        forecast_run.train(daily(), tmp_path / "run", tiny(cell="lstn"), quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("{", "is damaged"),
+        ('{"task": "translate"}', "does not describe a run of the task 'forecast'"),
+        ("[]", "does not"),
+    ],
+)
+def test_a_configuration_that_is_not_one(text, answer, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    for call in (forecast_run.resume, forecast_run.evaluate, forecast_run.predict):
+        with pytest.raises(CeldaError, match=answer):
+            call(tmp_path)
+
+
+@pytest.mark.parametrize("call", [forecast_run.resume, forecast_run.evaluate, forecast_run.predict])
+def test_a_folder_that_is_no_run(call, tmp_path):
+    with pytest.raises(CeldaError, match="holds no run: give the folder that --run named"):
+        call(tmp_path)
+    with pytest.raises(CeldaError, match="does not exist"):
+        call(tmp_path / "nowhere")

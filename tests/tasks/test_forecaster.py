@@ -1,0 +1,220 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+
+import celda
+from celda.language import cell, gate, linear, tanh
+from celda.training import History
+from tests.tasks.conftest import daily, tiny
+
+
+@cell
+def leaky(x, h):
+    """A leaky integrator."""
+    n = gate("n", tanh, linear(x, h))
+    return 0.5 * h + 0.5 * n
+
+
+def test_the_forecast_is_a_long_table_with_real_time_stamps(fitted, frame):
+    forecast = fitted.predict()
+    assert list(forecast) == ["unique_id", "ds", "lstm", "lstm-lo-80", "lstm-hi-80", "lstm-lo-95", "lstm-hi-95"]
+    assert forecast["ds"].tolist() == list(pd.date_range(frame["ds"].iloc[-1] + pd.Timedelta(days=1), periods=7))
+    ordered = forecast[["lstm-lo-95", "lstm-lo-80", "lstm", "lstm-hi-80", "lstm-hi-95"]].to_numpy()
+    assert (np.diff(ordered, axis=1) >= 0).all()
+    assert ordered.std() > 0
+    assert ((ordered > 0) & (ordered < 100)).all()
+
+
+def test_a_history_that_goes_further_is_forecast_from_its_end(fitted):
+    longer = daily(170)
+    forecast = fitted.predict(longer)
+    assert forecast["ds"].iloc[0] == longer["ds"].iloc[-1] + pd.Timedelta(days=1)
+    pd.testing.assert_frame_equal(fitted.predict(daily()), fitted.predict())
+
+
+def test_the_same_seed_gives_the_same_forecast(fitted, frame):
+    pd.testing.assert_frame_equal(tiny().fit(frame).predict(), fitted.predict())
+    assert not tiny(seed=1).fit(frame).predict()["lstm"].equals(fitted.predict()["lstm"])
+
+
+def test_the_manners_of_scikit_learn(fitted):
+    forecaster = tiny(cell=leaky, level=(50,), past=("wind",))
+    twin = clone(forecaster)
+    assert twin.get_params() == forecaster.get_params()
+    assert twin.cell is leaky
+    assert twin.set_params(hidden_size=8).hidden_size == 8
+    assert not hasattr(clone(fitted), "predictor_")
+
+
+def test_what_the_fit_found(fitted):
+    assert (fitted.sizes_.input_size, fitted.sizes_.season) == (14, 7)
+    assert 1 <= fitted.epochs_ <= 2
+    assert set(fitted.histories_) == {"choose", "fit"}
+    assert fitted.trained_until_ == {"y": daily()["ds"].iloc[-1]}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru", "num_layers": 2},
+        {"cell": "peephole_lstm", "patch": 3},
+        {"cell": leaky},
+        {"loss": "mse", "scaler": "minmax"},
+        {"loss": "mae", "level": (), "scaler": "none"},
+        {"calibrate": True, "centre": False, "scaler": "robust"},
+        {"calendar": False, "season": 1, "level": (99, 50, 80)},
+    ],
+    ids=str,
+)
+def test_every_option_fits_and_forecasts(options, frame):
+    forecaster = tiny(epochs=1, **options).fit(frame)
+    forecast = forecaster.predict()
+    name = forecaster.name
+    level = sorted(options.get("level", (80, 95)))
+    assert list(forecast)[2:] == [name, *(f"{name}-{end}-{one}" for one in level for end in ("lo", "hi"))]
+    assert np.isfinite(forecast[name]).all()
+
+
+def test_calibration_moves_the_intervals_and_not_the_median(frame, fitted):
+    calibrated, raw = tiny(calibrate=True).fit(frame).predict(), fitted.predict()
+    assert calibrated["lstm"].equals(raw["lstm"])
+    assert not calibrated["lstm-lo-80"].equals(raw["lstm-lo-80"])
+    assert not fitted.predictor_.corrections.any()
+
+
+def test_a_loss_of_the_point_alone_gets_its_intervals_from_calibration(frame):
+    forecast = tiny(loss="mae").fit(frame).predict()
+    assert (forecast["lstm-hi-80"] > forecast["lstm-lo-80"]).all()
+
+
+def test_evaluation_is_of_what_came_after_and_beside_the_baselines(frame):
+    longer = daily(164)
+    forecaster = tiny().fit(frame)
+    test = forecaster.evaluate(longer)
+    assert list(test.points) == ["lstm", "ridge", "seasonal_naive"]
+    assert test.y.ravel().tolist() == longer["y"].tolist()[150:]
+    assert test.cutoffs[0] == frame["ds"].iloc[-1]
+    naive = np.tile(longer["y"].to_numpy()[143:150], 1)
+    assert test.points["seasonal_naive"][0] == pytest.approx(naive, rel=1e-5)
+    assert test.points["lstm"][0] == pytest.approx(forecaster.predict()["lstm"].to_numpy(), rel=1e-5)
+    assert len(forecaster.evaluate(longer, step_size=1).y) == 8
+    assert not test.repeats_last_value
+
+
+def test_no_forecast_depends_on_what_came_after_it(frame):
+    forecaster, longer = tiny().fit(frame), daily(164)
+    other = longer.copy()
+    other.loc[150:, "y"] += 1000
+    ours, theirs = forecaster.evaluate(longer), forecaster.evaluate(other)
+    for name in ours.points:
+        assert ours.points[name][0] == pytest.approx(theirs.points[name][0])
+        assert ours.points[name][1] != pytest.approx(theirs.points[name][1])
+
+
+def test_a_series_unknown_to_the_model_is_evaluated_on_its_second_half(fitted):
+    test = fitted.evaluate(daily(100, seed=5, name="new"))
+    assert len(test.y) == 7
+    assert test.stamps[0, 0] == daily(100)["ds"].iloc[50]
+
+
+def test_refit_learns_from_more_and_keeps_what_was_found(frame):
+    forecaster = tiny().fit(frame)
+    epochs, corrections = forecaster.epochs_, forecaster.predictor_.corrections
+    forecaster.refit(daily(170))
+    assert forecaster.epochs_ == epochs
+    assert forecaster.predictor_.corrections is corrections
+    assert forecaster.trained_until_ == {"y": daily(170)["ds"].iloc[-1]}
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_cross_validation_rolls_the_origin(frame, refit):
+    table = tiny(epochs=1).cross_validation(frame, n_windows=3, step_size=5, refit=refit)
+    assert list(table.columns[:5]) == ["unique_id", "ds", "cutoff", "y", "lstm"]
+    assert {"ridge", "seasonal_naive"} < set(table.columns)
+    cutoffs = table["cutoff"].unique()
+    assert list(cutoffs) == list(frame["ds"].iloc[[132, 137, 142]])
+    assert (table.groupby("cutoff").size() == 7).all()
+    merged = table.merge(frame, on="ds", suffixes=("", "_actual"))
+    assert (merged["y"] == merged["y_actual"]).all()
+
+
+def test_cross_validation_leaves_the_forecaster_as_it_was(frame):
+    forecaster = tiny(epochs=1)
+    forecaster.cross_validation(frame)
+    assert not hasattr(forecaster, "predictor_")
+
+
+def panel(seed=0):
+    """Three series of unequal length and unequal size with missing values and covariates of each kind."""
+    draw = np.random.default_rng(seed)
+    frames = []
+    for name, days, size in (("a", 150, 1.0), ("b", 90, 1000.0), ("c", 60, 0.01)):
+        frame = daily(days, seed, name=name).assign(kind="shop" if name == "a" else "farm")
+        frame["promotion"] = draw.integers(0, 2, days)
+        frame["visitors"] = draw.normal(size=days)
+        frame["y"] = size * (frame["y"] + 15 * frame["promotion"])
+        frame.loc[draw.choice(days - 1, days // 10, replace=False), "y"] = np.nan
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+COVARIATES = {"past": ["visitors"], "future": ["promotion"], "static": ["kind"]}
+
+
+def test_many_series_with_gaps_and_covariates(frame):
+    table = panel()
+    forecaster = tiny(**COVARIATES).fit(table)
+    ends = table.groupby("unique_id")["ds"].max()
+    ahead = pd.concat(
+        [
+            pd.DataFrame({"unique_id": name, "ds": pd.date_range(end, periods=8)[1:], "promotion": 1.0})
+            for name, end in ends.items()
+        ]
+    )
+    forecast = forecaster.predict(future_df=ahead)
+    assert forecast.groupby("unique_id").size().to_dict() == {"a": 7, "b": 7, "c": 7}
+    means = forecast.groupby("unique_id")["lstm"].mean()
+    assert means["b"] / means["a"] == pytest.approx(1000, rel=0.5)
+    without = forecaster.predict(future_df=ahead.assign(promotion=0.0))
+    assert not without["lstm"].equals(forecast["lstm"])
+    with pytest.raises(celda.CeldaError, match="promotion"):
+        forecaster.predict()
+
+
+def test_a_known_promotion_is_learnt():
+    table = panel().query("unique_id == 'a'")
+    forecaster = tiny(
+        hidden_size=8, patch=7, epochs=60, learning_rate=0.02, batch_size=16, dropout=0.0, future=["promotion"]
+    )
+    result = forecaster.cross_validation(table, n_windows=4)
+    error = {name: (result[name] - result["y"]).abs().mean() for name in ("lstm", "ridge", "seasonal_naive")}
+    assert error["lstm"] < 0.7 * error["ridge"]
+    assert error["lstm"] < 0.7 * error["seasonal_naive"]
+
+
+def test_one_step_ahead(frame):
+    test = tiny(h=1, epochs=1).fit(frame).evaluate(daily(160))
+    assert {name: point.shape for name, point in test.points.items()} == dict.fromkeys(test.points, (10, 1))
+    assert test.scores["MAE"].max() < 10
+
+
+def test_integers_as_time(frame):
+    table = frame.assign(ds=np.arange(100, 250))
+    forecast = tiny(season=7, epochs=1).fit(table).predict()
+    assert forecast["ds"].tolist() == list(range(250, 257))
+
+
+def test_the_users_numbers_of_threads_and_defaults_are_left_alone(frame):
+    before = torch.get_num_threads(), torch.get_default_dtype()
+    tiny(epochs=1).fit(frame)
+    assert (torch.get_num_threads(), torch.get_default_dtype()) == before
+
+
+def test_an_interrupted_fit_ends_as_ctrl_c_does(frame, monkeypatch):
+    monkeypatch.setattr("celda.tasks.forecaster.fit", lambda *_, **__: History(interrupted=True))
+    forecaster = tiny()
+    with pytest.raises(KeyboardInterrupt):
+        forecaster.fit(frame)
+    assert not hasattr(forecaster, "predictor_")

@@ -36,7 +36,8 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except CeldaError as error:
-        print(f"celda: {error}", file=sys.stderr)  # noqa: T201
+        line = " ".join(str(error).split())  # an error of a cell's definition has three lines
+        print(f"celda: {line}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)

@@ -3,6 +3,6 @@
 from celda.layers.dropin import GRU, LSTM, RNN
 from celda.layers.recurrent import Recurrent
 from celda.layers.stepper import Stepper
-from celda.layers.trace import Trace, trace
+from celda.layers.tracing import Trace, trace
 
 __all__ = ["GRU", "LSTM", "RNN", "Recurrent", "Stepper", "Trace", "trace"]

@@ -29,8 +29,7 @@ def check_init(init: str) -> None:
 
 @torch.no_grad()
 def initialise(cell: Cell, arrays: dict[str, Tensor], hidden_size: int, init: str) -> None:
-    """Fill the arrays of one layer and direction in order, then what the cell itself says (a forget gate's bias, say).
-    """
+    """Fill the arrays of one layer and direction in order, then what the cell itself says (a forget gate's bias)."""
     mine = [weight for weight in cell.weights if weight.name in arrays]
     for weight in mine:
         INITS[init](arrays[weight.name], hidden_size)

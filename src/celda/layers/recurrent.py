@@ -18,7 +18,7 @@ from celda.language import Cell
 from celda.layers import doors, packed
 from celda.layers.initial import check_init, initialise
 from celda.layers.stepper import Stepper
-from celda.layers.trace import Trace
+from celda.layers.tracing import Trace
 
 State = Tensor | tuple[Tensor, ...]
 

@@ -1,0 +1,53 @@
+"""`celda resume`, `evaluate`, `predict`: what is done with a run that was begun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from celda.cli.console import show
+from celda.cli.outcomes import show_outcome
+
+Folder = Annotated[Path, typer.Argument(help="The folder of the run.")]
+Data = Annotated[str | None, typer.Argument(help="A table; without one, the run's own.")]
+FutureData = Annotated[str | None, typer.Option(help="A table of the future covariates of the next h steps.")]
+
+
+def resume(
+    run: Folder,
+    data: Data = None,
+    future_data: FutureData = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing while training.")] = False,
+) -> None:
+    """Go on with a run that was interrupted; it ends as it would have without."""
+    from celda.tasks import forecast_run
+
+    show_outcome(forecast_run.resume(run, data, future=future_data, quiet=quiet))
+
+
+def evaluate(run: Folder, data: Data = None) -> None:
+    """Show the scores of a run's test or, with a longer table, of what came after it."""
+    from celda.tasks import forecast_run
+
+    show_outcome(forecast_run.evaluate(run, data))
+
+
+def predict(
+    run: Folder,
+    data: Data = None,
+    future_data: FutureData = None,
+    out: Annotated[Path | None, typer.Option(help="Write the forecast to this CSV file.")] = None,
+) -> None:
+    """Forecast the steps after the end of a table, as CSV."""
+    from celda.tasks import forecast_run
+    from celda.training import written_aside
+
+    text = forecast_run.predict(run, data, future_data).to_csv(index=False)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    with written_aside(out) as aside:
+        aside.write_text(text, encoding="utf-8")
+    show(f"forecast: {out}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-console = Console(soft_wrap=True)
+console = Console(width=None if sys.stdout.isatty() else 160)  # a file or a pipe has no width of its own
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = ()) -> Table:
@@ -23,8 +25,9 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], 
         padding=(0, 2, 0, 0),
     )
     right = set(numbers)
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    for place, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        made.add_column(column, justify=justify, no_wrap=place == 0 or column in right, overflow="fold")
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))
     return made

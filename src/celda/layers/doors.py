@@ -40,7 +40,7 @@ def input_sizes(cell: Cell, given: int | Mapping[str, int]) -> dict[str, int]:
 
 
 def check_input(x: Tensor, size: int, like: Tensor) -> None:
-    """The input is a floating-point (T, B, I), (B, T, I) or, unbatched, (T, I) tensor of the layer's width and dtype."""
+    """The input is a floating-point (T, B, I), (B, T, I) or, unbatched, (T, I) tensor of the layer's width, dtype."""
     if not isinstance(x, Tensor):
         raise CeldaError(f"The input is a {type(x).__name__}: give a torch.Tensor of shape (steps, batch, {size}).")
     if x.dim() not in (2, 3):

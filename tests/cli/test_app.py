@@ -1,0 +1,75 @@
+"""The program end to end: what it prints, what it writes, and how it ends."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+SHORT = ("--h", "4", "--epochs", "1", "--hidden-size", "4", "--test-size", "24", "--quiet")
+
+
+def celda(*args, cwd):
+    command = [sys.executable, "-c", "from celda.cli import main; main()", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+@pytest.fixture
+def csv(tmp_path):
+    when = pd.date_range("2020-01-01", periods=300, freq="h")
+    load = 10 + np.sin(np.arange(300) * 2 * np.pi / 24) + np.random.default_rng(0).normal(0, 0.1, 300)
+    pd.DataFrame({"when": when, "load": load}).to_csv(tmp_path / "my.csv", index=False)
+    return tmp_path / "my.csv"
+
+
+def test_from_a_csv_to_a_forecast(csv, tmp_path):
+    columns = ("--time-col", "when", "--target-col", "load")
+    done = celda("train", "forecast", csv, *SHORT, *columns, "--run", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("lstm", "ridge", "seasonal_naive", "MAE"):
+        assert name in done.stdout
+    assert (tmp_path / "run/model/model.safetensors").is_file()
+    told = celda("predict", "run", cwd=tmp_path)
+    assert told.stdout.splitlines()[1].split(",")[1].startswith("2020-01-13 12:00")
+    assert "lstm" in celda("evaluate", "run", cwd=tmp_path).stdout
+    assert celda("resume", "run", "--quiet", cwd=tmp_path).returncode == 0
+    again = celda("train", "forecast", csv, *SHORT, *columns, "--run", "run", cwd=tmp_path)
+    assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("train", "forecast", "absent.csv", *SHORT, "--run", "r"), "absent.csv"),
+        (("train", "forecast", "my.csv", *SHORT, "--run", "r"), "--time-col"),
+        (("train", "forecast", "electricity", "--h", "0", "--run", "r"), "h=0"),
+        (("train", "forecast", "electricity", "--h", "4", "--cell", "lsmt", "--run", "r"), "lsmt"),
+        (("predict", "absent"), "absent"),
+        (("resume", "absent"), "absent"),
+        (("evaluate", "absent"), "absent"),
+        (("cells", "lsmt"), "lsmt"),
+        (("data", "power"), "power"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_1(csv, tmp_path, args, told):
+    ended = celda(*args, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert told in ended.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_wrong_usage_is_status_2(tmp_path):
+    assert celda("train", "forecast", "electricity", cwd=tmp_path).returncode == 2
+    assert celda("fly", cwd=tmp_path).returncode == 2
+
+
+def test_cells_data_and_doctor_tell(tmp_path):
+    assert "peephole_lstm" in celda("cells", cwd=tmp_path).stdout
+    assert "f_t = σ(W_f x_t + R_f h_{t-1} + b_f)" in celda("cells", "lstm", "--svg", "lstm.svg", cwd=tmp_path).stdout
+    assert (tmp_path / "lstm.svg").read_text().lstrip().startswith("<")
+    assert "4,032" in celda("data", cwd=tmp_path).stdout
+    assert len(celda("data", "electricity", "--csv", cwd=tmp_path).stdout.splitlines()) == 4033
+    assert "agrees with torch.nn.LSTM" in celda("doctor", cwd=tmp_path).stdout

@@ -43,7 +43,7 @@ def test_from_a_csv_to_a_forecast(csv, tmp_path):
     ("args", "told"),
     [
         (("train", "forecast", "absent.csv", *SHORT, "--run", "r"), "absent.csv"),
-        (("train", "forecast", "my.csv", *SHORT, "--run", "r"), "--time-col"),
+        (("train", "forecast", "my.csv", *SHORT, "--target-col", "power", "--run", "r"), "power"),
         (("train", "forecast", "electricity", "--h", "0", "--run", "r"), "h=0"),
         (("train", "forecast", "electricity", "--h", "4", "--cell", "lsmt", "--run", "r"), "lsmt"),
         (("predict", "absent"), "absent"),

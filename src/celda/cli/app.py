@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from celda.cli.cells import cells
@@ -28,20 +27,12 @@ train.command()(forecast)
 for command in (resume, evaluate, predict, cells, data, doctor):
     app.command()(command)
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells expect it: a script that goes on with `&&` must not
-
 
 def main() -> None:
     """Run `celda`; exit status 0, 1 (bad input, told in one line), 2 (usage), 130 (interrupted)."""
     try:
-        status = app(standalone_mode=False)
+        app()
     except CeldaError as error:
         line = " ".join(str(error).split())  # an error of a cell's definition has three lines
         print(f"celda: {line}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
-    except click.exceptions.Abort:
-        sys.exit(INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    sys.exit(status if isinstance(status, int) else 0)

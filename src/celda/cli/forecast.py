@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from celda.cli.outcomes import show_outcome
+from celda.cli.outcomes import interruptible, show_outcome
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -79,7 +79,8 @@ def forecast(
         future=tuple(future or ()),
         static=tuple(static or ()),
     )
-    outcome = forecast_run.train(
-        data, run, forecaster, test_size=test_size, future=future_data, overwrite=overwrite, quiet=quiet
-    )
-    show_outcome(outcome)
+    with interruptible(run):
+        outcome = forecast_run.train(
+            data, run, forecaster, test_size=test_size, future=future_data, overwrite=overwrite, quiet=quiet
+        )
+        show_outcome(outcome)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from celda.cli.console import show, table
 
 if TYPE_CHECKING:
     from celda.tasks.run_folder import Outcome
+
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells expect it: a script that goes on with `&&` must not
+
+
+@contextmanager
+def interruptible(run: Path) -> Iterator[None]:
+    """Ctrl-C inside the block ends the program well, with a word on how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        show(f"Interrupted; the checkpoint is written. Go on with:  celda resume {run}")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def show_outcome(outcome: Outcome) -> None:

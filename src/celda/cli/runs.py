@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from celda.cli.console import show
-from celda.cli.outcomes import show_outcome
+from celda.cli.outcomes import interruptible, show_outcome
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the run.")]
 Data = Annotated[str | None, typer.Argument(help="A table; without one, the run's own.")]
@@ -24,7 +24,8 @@ def resume(
     """Go on with a run that was interrupted; it ends as it would have without."""
     from celda.tasks import forecast_run
 
-    show_outcome(forecast_run.resume(run, data, future=future_data, quiet=quiet))
+    with interruptible(run):
+        show_outcome(forecast_run.resume(run, data, future=future_data, quiet=quiet))
 
 
 def evaluate(run: Folder, data: Data = None) -> None:

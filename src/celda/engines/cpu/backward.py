@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
-from celda.engines.cpu.forward import share
+from celda.engines.cpu.forward import for_share
 from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import BackwardProgram, BackwardStage
 from celda.language.expression import Node
 
-NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows")
-ADDRESSES = ("offset", "active", "bounds", "counter", "output", "upstream", "scratch", "record", "kept", "adjoint", "carry")
+NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks")
+ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "record", "kept", "adjoint", "carry")
 
 
 class BackwardKernel:
@@ -24,40 +24,38 @@ class BackwardKernel:
     dL/d(initial state).
     """
 
-    def __init__(self, program: BackwardProgram, shape: Shape, *, resets: bool, in_place: int) -> None:
-        self.program, self.shape, self.resets, self.in_place = program, shape, resets, in_place
+    def __init__(
+        self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool, in_place: int
+    ) -> None:
+        self.program, self.shape, self.record = program, shape, record
+        self.resets, self.in_place = resets, in_place
         cell = program.cell
         names = [*NUMBERS, *ADDRESSES]
         names += [f"carried_{s}" for s in cell.states] + [f"first_{s}" for s in cell.states]
         for name in dict.fromkeys(cell.vectors.values()):
             names += [f"vector_{name}", f"gradient_{name}"]
         self.targets = tuple(s for s in cell.states if program.carry[s])
-        for k, stage in enumerate(self._stage_products()):
+        for k, stage in enumerate(self.program.products):
             names += [f"panel_{k}_{p}_{a}" for p, product in enumerate(stage) for a in range(len(product.args))]
         self.arguments = Arguments(names)
-
-    def _stage_products(self) -> list[tuple[Node, ...]]:
-        """The transposed products of each stage, one accumulator a product; those put off open the next step."""
-        put_off = tuple(t for s in self.targets for t in self.program.carry[s])
-        return [put_off, *(stage.products for stage in self.program.stages[1:])]
 
     def module(self) -> ir.Module:
         """The kernel as a module of its own."""
         self.m = ir.Module("backward")
         f = Function(self.m, self.shape, self.arguments, "kernel", ("slot", "slots"), export=True)
-        e, b, products = f.e, f.e.b, self._stage_products()
+        e, b, products = f.e, f.e.b, self.program.products
         stages = [self._stage(k, stage, products[k], self._work) for k, stage in enumerate(self.program.stages)]
         finish = self._stage("finish", self.program.stages[0], products[0], self._finish)
-        slot, slots, by_rows = f.at["slot"], f.at["slots"], b.icmp_signed("!=", f.number("by_rows"), I64(0))
-        counter, active, offset = f.address("counter"), f.address("active"), f.address("offset")
+        slot, counter, active, offset = f.at["slot"], f.function.args[-1], f.address("active"), f.address("offset")
         steps, first, direction = f.number("steps"), f.number("first"), f.number("direction")
         units = max(self._units(p) for p in products)
-        r0, r1, j0, j1, threads = share(f, slot, slots, by_rows, f.address("bounds"), f.number("padded"), units)
         least = lambda x, y: b.select(b.icmp_signed("<", x, y), x, y)  # noqa: E731
         most = lambda x, y: b.select(b.icmp_signed(">", x, y), x, y)  # noqa: E731
         hidden, last = f.number("hidden"), b.sub(steps, I64(1))
 
-        def step(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+        def step(
+            k: ir.Value, carried: Sequence[ir.Value], r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value
+        ) -> list[ir.Value]:
             n_after, base_after = carried  # of the step after this one, which was taken before
             s = b.sub(last, k)
             t = b.add(first, b.mul(s, direction))
@@ -78,8 +76,12 @@ class BackwardKernel:
                 e.barrier(counter, threads, b.mul(arrivals, threads))
             return [n, base]
 
-        _, (n, base) = e.loop(steps, step, carry=[I64(0), I64(0)])
-        b.call(finish, [slot, I64(-1), I64(0), I64(0), base, I64(0), I64(0), r0, least(r1, n), j0, j1, hidden, f.block])
+        def sweep(*share: ir.Value) -> None:
+            r0, r1, j0, j1, _ = share
+            _, (n, base) = e.loop(steps, lambda k, c: step(k, c, *share), carry=[I64(0), I64(0)])
+            b.call(finish, [slot, I64(-1), I64(0), I64(0), base, I64(0), I64(0), r0, least(r1, n), j0, j1, hidden, f.block])
+
+        for_share(f, units, sweep)
         f.finish()
         return self.m
 
@@ -180,15 +182,15 @@ class BackwardKernel:
         out_of = factor(b.add(f.at["s"], I64(1))) if self.resets else None
 
         def recorded(node: Node, at_row: ir.Value) -> ir.Value:
-            k = program.record.index(node)
-            rest = len(program.record) - self.in_place
+            k = self.record.index(node)
+            rest = len(self.record) - self.in_place
             name, place, count = ("record", k, maps) if k < self.in_place else ("kept", k - self.in_place, rest)
             there = b.mul(b.add(b.mul(at_row, I64(count)), I64(place)), padded)
             return e.at(f.address(name), there, lane)
 
         def old_state(name: str) -> ir.Value:
             initial = e.at(f.address(f"first_{name}"), here)
-            if cell.outputs[name] in program.record:
+            if cell.outputs[name] in self.record:
                 there = b.select(begins, initial, recorded(cell.outputs[name], row_before))
                 value = e.load(there)
             else:
@@ -226,7 +228,7 @@ class BackwardKernel:
             if node.op == "state":
                 return old_state(node.name)
             if node in program.forward:
-                if node in program.record:
+                if node in self.record:
                     return e.load(recorded(node, row))
                 if node.op == "diagonal":
                     name = cell.vectors[node]

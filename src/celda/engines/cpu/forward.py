@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
@@ -9,8 +11,8 @@ from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import ForwardProgram, ForwardStage
 from celda.language.expression import Node
 
-NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows")
-ADDRESSES = ("offset", "active", "bounds", "counter", "bias", "output", "scratch", "record", "kept", "carry", "hoisted")
+NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks")
+ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "record", "kept", "carry", "hoisted")
 
 
 class ForwardKernel:
@@ -38,14 +40,12 @@ class ForwardKernel:
         f = Function(self.m, self.shape, self.arguments, "kernel", ("slot", "slots"), export=True)
         e, b = f.e, f.e.b
         stages = [self._stage(k, stage) for k, stage in enumerate(self.program.stages)]
-        slot, slots, by_rows = f.at["slot"], f.at["slots"], b.icmp_signed("!=", f.number("by_rows"), I64(0))
-        bounds, counter = f.address("bounds"), f.address("counter")
+        counter = f.function.args[-1]
         active, offset = f.address("active"), f.address("offset")
         steps, first, direction = f.number("steps"), f.number("first"), f.number("direction")
-        r0, r1, j0, j1, threads = share(f, slot, slots, by_rows, bounds, f.number("padded"), self._units())
         count = len(stages)
 
-        def step(s: ir.Value, _: object) -> None:
+        def step(s: ir.Value, r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value) -> None:
             t = b.add(first, b.mul(s, direction))
             n, base = f.whole(active, t), f.whole(offset, t)
             stop = b.select(b.icmp_signed("<", n, r1), n, r1)
@@ -53,7 +53,7 @@ class ForwardKernel:
                 b.call(stage, [s, t, base, r0, stop, j0, j1, f.block])
                 e.barrier(counter, threads, b.mul(b.add(b.mul(s, I64(count)), I64(k + 1)), threads))
 
-        e.loop(steps, step)
+        for_share(f, self._units(), lambda *share: e.loop(steps, lambda s, _: step(s, *share)))
         f.finish()
         return self.m
 
@@ -207,17 +207,25 @@ class ForwardKernel:
         return f.function
 
 
-def share(
-    f: Function, slot: ir.Value, slots: ir.Value, by_rows: ir.Value, bounds: ir.Value, padded: ir.Value, units: int
-) -> tuple[ir.Value, ...]:
-    """A slot's rows and unit blocks, and how many threads it meets."""
-    b = f.e.b
-    blocks = b.udiv(padded, I64(f.shape.lanes))
-    groups = b.udiv(blocks, I64(units))
+def for_share(f: Function, units: int, body: Callable[..., object]) -> None:
+    """Call `body(first row, end, first unit block, end, how many threads meet)` for what a slot has to do.
+
+    By rows the batch is cut into `chunks` that meet nobody, and a slot takes every slots-th of them; otherwise each slot has
+    one share of the unit blocks and all the rows.
+    """
+    e, b, slot, slots = f.e, f.e.b, f.at["slot"], f.at["slots"]
+    by_rows, bounds, batch = b.icmp_signed("!=", f.number("by_rows"), I64(0)), f.address("bounds"), f.number("batch")
+    blocks = b.udiv(f.number("padded"), I64(f.shape.lanes))
+    groups, after = b.udiv(blocks, I64(units)), b.add(slot, I64(1))
     cut = lambda k: b.mul(b.udiv(b.mul(k, groups), slots), I64(units))  # noqa: E731
-    last = b.icmp_signed("==", b.add(slot, I64(1)), slots)
+    last = b.icmp_signed("==", after, slots)
     j0 = b.select(by_rows, I64(0), cut(slot))
-    j1 = b.select(by_rows, blocks, b.select(last, blocks, cut(b.add(slot, I64(1)))))
-    r0 = b.select(by_rows, f.whole(bounds, slot), I64(0))
-    r1 = b.select(by_rows, f.whole(bounds, b.add(slot, I64(1))), f.number("batch"))
-    return r0, r1, j0, j1, b.select(by_rows, I64(1), slots)
+    j1 = b.select(b.or_(by_rows, last), blocks, cut(after))
+    threads = b.select(by_rows, I64(1), slots)
+
+    def chunk(k: ir.Value, _: object) -> None:
+        at = b.select(by_rows, k, I64(0))
+        r0, r1 = f.whole(bounds, at), f.whole(bounds, b.add(at, I64(1)))
+        body(r0, b.select(by_rows, r1, batch), j0, j1, threads)
+
+    e.loop(b.select(by_rows, f.number("chunks"), after), chunk, start=slot, step=slots)

@@ -50,10 +50,12 @@ class Function:
 
     def __init__(self, module: ir.Module, shape: Shape, arguments: Arguments, name: str, ints: Sequence[str], pointers: Sequence[str] = (), export: bool = False) -> None:
         kinds = [I64] * len(ints) + [BYTES] * len(pointers) + [BYTES]
+        if export:  # counters for barriers come last
+            kinds.append(BYTES)
         self.function = ir.Function(module, ir.FunctionType(VOID, kinds), name)
         if not export:
             self.function.linkage = "internal"
-        self.shape, self.arguments, self.block = shape, arguments, self.function.args[-1]
+        self.shape, self.arguments, self.block = shape, arguments, self.function.args[-2 if export else -1]
         self.e = Emit(ir.IRBuilder(self.function.append_basic_block("entry")), module, shape.dtype, shape.lanes)
         self.at = dict(zip([*ints, *pointers], self.function.args, strict=False))
         self._loaded: dict[str, ir.Value] = {}

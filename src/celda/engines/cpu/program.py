@@ -110,6 +110,12 @@ class BackwardProgram:
             for k in range(depth)
         )
 
+    @cached_property
+    def products(self) -> tuple[tuple[Node, ...], ...]:
+        """The transposed products of each stage, one accumulator a product; those put off open the next step."""
+        put_off = tuple(t for state in self.cell.states for t in self.carry[state])
+        return (put_off, *(stage.products for stage in self.stages[1:]))
+
     def terms(self, product: Node) -> tuple[Term, ...]:
         """The term of the forward step that each argument of a transposed product comes through."""
         return self.gradient.transposed[product]

@@ -42,11 +42,14 @@ _CLOSED = 1 << 31
 _MEMBERS = _CLOSED - 1
 _RANGE = 32  # the state is members | closed | length of the range that came in, from this bit on
 
-_POINTER = ir.PointerType()
-KERNEL = ir.FunctionType(ir.VoidType(), [I64, I64, _POINTER, I64.as_pointer()])
-_PIECE = ir.FunctionType(ir.VoidType(), [I64, I64, _POINTER])
-_PARALLEL_FOR = ir.FunctionType(ir.VoidType(), [I64, I64, I64, _POINTER, _POINTER])
-_CALL = ir.LiteralStructType([ir.ArrayType(I64, COUNTERS * LINE), ir.ArrayType(I64, LINE), I64, _POINTER, _POINTER])
+_WORDS = I64.as_pointer()
+KERNEL = ir.FunctionType(ir.VoidType(), [I64, I64, _WORDS, _WORDS])
+_PIECE = ir.FunctionType(ir.VoidType(), [I64, I64, _WORDS])
+_PARALLEL_FOR = ir.FunctionType(ir.VoidType(), [I64, I64, I64, _PIECE.as_pointer(), _WORDS])
+
+# a call in memory, in i64: the counters, the state in a line of its own, and what stays as it is
+_STATE = COUNTERS * LINE
+_SLOTS, _KERNEL, _ARGUMENTS, _SIZE = _STATE + LINE, _STATE + LINE + 1, _STATE + LINE + 2, _STATE + 2 * LINE
 
 
 def run(kernel: int, arguments: int, slots: int) -> None:
@@ -81,7 +84,7 @@ def _parallel_for() -> int:
 @cache
 def _runner() -> Callable[[int, int, int, int], None]:
     code = jit.compile(_module(), ["run"])
-    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)  # i64 all; ctypes converts addresses the fastest
     run = function(code.address("run"))
     run.code = code  # lives as long
     return run
@@ -90,72 +93,62 @@ def _runner() -> Callable[[int, int, int, int], None]:
 def _module() -> ir.Module:
     module = ir.Module("threads")
     piece = _piece(module)
-    start = ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _POINTER, I64])
-    f = ir.Function(module, start, "run")
+    f = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64, I64, I64, I64]), "run")
     parallel_for, kernel, arguments, slots = f.args
     b = ir.IRBuilder(f.append_basic_block())
-    call = b.alloca(_CALL)
-    call.align = 8 * LINE
-    b.store(ir.Constant(_CALL, None), call)
-    for field, v in zip((2, 3, 4), (slots, kernel, arguments), strict=True):
-        b.store(v, _field(b, call, field))
+    e = Emit(b, module, "float64", 1)
+    memory = b.alloca(ir.ArrayType(I64, _SIZE))
+    memory.align = 8 * LINE
+    b.store(ir.Constant(ir.ArrayType(I64, _SIZE), None), memory)
+    call = b.bitcast(memory, _WORDS)
+    for k, v in ((_SLOTS, slots), (_KERNEL, kernel), (_ARGUMENTS, arguments)):
+        b.store(v, e.at(call, k))
     with b.if_else(b.icmp_signed(">", slots, I64(1))) as (several, alone):
         with several:
-            _call(b, _PARALLEL_FOR, parallel_for, I64(0), slots, I64(1), piece, call)
+            b.call(b.inttoptr(parallel_for, _PARALLEL_FOR.as_pointer()), [I64(0), slots, I64(1), piece, call])
         with alone:
-            _call(b, KERNEL, kernel, I64(0), I64(1), arguments, _field(b, call, 0))
+            b.call(b.inttoptr(kernel, KERNEL.as_pointer()), [I64(0), I64(1), b.inttoptr(arguments, _WORDS), call])
     b.ret_void()
     return module
 
 
 def _piece(module: ir.Module) -> ir.Function:
-    """What torch calls: for the pieces from `first` to `last` of the range, as one member of the team."""
+    """What torch calls: for the piece from `first` to `last` of the range, as one member of the team."""
     f = ir.Function(module, _PIECE, "piece")
     f.linkage = "internal"
     first, last, call = f.args
-    b = ir.IRBuilder(f.append_basic_block())
-    e = Emit(b, module, "float32", 1)
-    counters, state, slots, kernel, arguments = (_field(b, call, k) for k in range(5))
-    slots = b.load(slots, typ=I64)
+    start, ask, refused, enter, joined = (f.append_basic_block() for _ in range(5))
+    b = ir.IRBuilder(start)
+    e = Emit(b, module, "float64", 1)
+    state = e.at(call, _STATE)
+    slots, kernel, arguments = (b.load(e.at(call, k)) for k in (_SLOTS, _KERNEL, _ARGUMENTS))
 
-    refused = f.append_basic_block()
-    ask, enter, joined = (f.append_basic_block() for _ in range(3))
+    def closed(s: Value) -> Value:
+        return b.icmp_signed("!=", b.and_(s, I64(_CLOSED)), I64(0))
+
     b.branch(ask)
     b.position_at_end(ask)
-    found = b.load_atomic(state, "acquire", 8, typ=I64)
-    b.cbranch(_holds(b, found, _CLOSED), refused, enter)
+    found = b.load_atomic(state, "acquire", 8)
+    b.cbranch(closed(found), refused, enter)
     b.position_at_end(refused)
     b.ret_void()
     b.position_at_end(enter)
     mine = b.add(b.shl(b.sub(last, first), I64(_RANGE)), I64(1))
     swapped = b.cmpxchg(state, found, b.add(found, mine), "acq_rel", "acquire")
     b.cbranch(b.extract_value(swapped, 1), joined, ask)
-
     b.position_at_end(joined)
     ticket = b.and_(found, I64(_MEMBERS))
 
     def known(tries: Value) -> Value:
-        now = b.load_atomic(state, "acquire", 8, typ=I64)
+        now = b.load_atomic(state, "acquire", 8)
         impatient = b.and_(b.icmp_signed("==", ticket, I64(0)), b.icmp_signed(">", tries, I64(PATIENCE)))
         e.when(impatient, lambda: b.cmpxchg(state, now, b.or_(now, I64(_CLOSED)), "acq_rel", "acquire"))
-        return b.or_(_holds(b, now, _CLOSED), b.icmp_signed("==", b.lshr(now, I64(_RANGE)), slots))
+        return b.or_(closed(now), b.icmp_signed("==", b.lshr(now, I64(_RANGE)), slots))
 
     e.spin(known)
-    members = b.and_(b.load_atomic(state, "acquire", 8, typ=I64), I64(_MEMBERS))
+    members = b.and_(b.load_atomic(state, "acquire", 8), I64(_MEMBERS))
     # the same thread has the same slot in every call where it can: its part of the weights may still be in its cache
     slot = b.select(b.icmp_signed("==", members, slots), first, ticket)
-    _call(b, KERNEL, b.load(kernel, typ=_POINTER), slot, members, b.load(arguments, typ=_POINTER), counters)
+    b.call(b.inttoptr(kernel, KERNEL.as_pointer()), [slot, members, b.inttoptr(arguments, _WORDS), call])
     b.ret_void()
     return f
-
-
-def _field(b: ir.IRBuilder, call: Value, k: int) -> Value:
-    return b.gep(call, [ir.IntType(32)(0), ir.IntType(32)(k)], source_etype=_CALL)
-
-
-def _holds(b: ir.IRBuilder, state: Value, bit: int) -> Value:
-    return b.icmp_signed("!=", b.and_(state, I64(bit)), I64(0))
-
-
-def _call(b: ir.IRBuilder, kind: ir.FunctionType, function: Value, *args: Value) -> None:
-    b.call(b.bitcast(function, kind.as_pointer()), args)

@@ -73,6 +73,19 @@ def test_a_length_of_zero_leaves_the_state_alone():
         assert torch.equal(before[:, 0], after[:, 0])
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_reset_past_the_end_leaves_the_state_alone(bidirectional):
+    layer = make("lstm", bidirectional=bidirectional)
+    x, lengths, resets = torch.randn(5, 2, 3, dtype=F64), torch.tensor([3, 5]), torch.zeros(5, 2, dtype=torch.bool)
+    first = tuple(torch.randn(1 + bidirectional, 2, 5, dtype=F64) for _ in range(2))
+    y, state = layer(x, first, lengths=lengths)
+    resets[3:, 0] = True
+    again, same_state = layer(x, first, lengths=lengths, resets=resets)
+    same(again, y)
+    for a, b in zip(same_state, state, strict=True):
+        same(a, b)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_a_state_carried_over_two_calls_equals_one_call(name):
     layer = make(name, num_layers=2)

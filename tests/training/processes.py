@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, killed and interrupted from outside: `python -m tests.training.processes FOLDER`.
+"""Trainings in processes of their own, killed and interrupted: `python -m tests.training.processes FOLDER`.
 
 One program forks them all, because importing torch takes longer than any of them.
 """
@@ -17,12 +17,13 @@ import torch._dynamo  # so that no child has to import it
 from safetensors.torch import save_file
 
 from celda.training import TrainingConfig
-from tests.training.toy import CONFIG, data, toy, trained
+from tests.training.toy import CONFIG, data, mse, toy, trained
 
 KILLS = 5
 # A checkpoint at each step: most of the time is spent in writing them, and so most kills come then.
 KILLED = CONFIG.model_copy(update={"checkpoint_every": 1, "epochs": 15})
-TWO = TrainingConfig(epochs=3, batch_size=7, learning_rate=0.02)  # an odd batch, so that the shares differ
+# Batches of an odd size, so that the shares differ.
+TWO = TrainingConfig(epochs=3, batch_size=7, learning_rate=0.02, checkpoint_every=1)
 
 
 def start(work, *args):
@@ -71,7 +72,7 @@ def check_metrics(path):
 
 
 def endless(run, slow):
-    config = CONFIG.model_copy(update={"epochs": 1_000_000, "checkpoint_every": None})
+    config = CONFIG.model_copy(update={"epochs": 2_000, "checkpoint_every": None})
     _, history = trained(config, train=data(slow=slow), run=run)
     (run / "history.json").write_text(json.dumps({"interrupted": history.interrupted, "epochs": len(history.epochs)}))
 
@@ -85,34 +86,49 @@ def interrupt(folder, number):
     assert end(pid) == 0
 
 
+def stuck(run):
+    def minute(model, batch):
+        (run / "stuck").touch()
+        time.sleep(60)
+
+    trained(loss=minute, run=run)
+
+
 def interrupt_twice(folder):
-    """Send a signal twice in the middle of a step that takes an hour: KeyboardInterrupt."""
-    pid = start(endless, folder, 3600)
-    while not (folder / "metrics.jsonl").exists():  # written last before the first step
+    """Send a signal in the middle of a step that takes a minute, and once more: KeyboardInterrupt."""
+    pid = start(stuck, folder)
+    while not (folder / "stuck").exists():
         time.sleep(0.01)
-    while end_now := os.waitpid(pid, os.WNOHANG) == (0, 0):
-        os.kill(pid, signal.SIGINT)
-        time.sleep(0.1)
-    assert not end_now
+    os.kill(pid, signal.SIGINT)
+    time.sleep(0.2)
+    assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    os.kill(pid, signal.SIGINT)
+    assert end(pid) == 42
 
 
-def share(run, rank, port):
+def share(run, dropout, killed_at, rank, port):
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", OMP_NUM_THREADS="1",
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
     )  # fmt: skip
-    model, _ = trained(TWO, model=toy(dropout=0.0), run=run)
-    save_file(model.state_dict(), run.parent / f"rank{rank}.safetensors")
+    calls = iter(range(1, 10_000))
+
+    def loss(model, batch):
+        if next(calls) == killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return mse(model, batch)
+
+    model, _ = trained(TWO, model=toy(dropout=dropout), loss=loss, run=run, resume=True)
+    save_file(model.state_dict(), run / f"rank{rank}.safetensors")
 
 
-def two(folder):
+def two(run, dropout, killed_at=None):
     """Train in two processes, as under torchrun."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    folder.mkdir()
-    pids = [start(share, folder / "run", rank, port) for rank in (0, 1)]
-    assert [end(pid) for pid in pids] == [0, 0]
+    pids = [start(share, run, dropout, killed_at, rank, port) for rank in (0, 1)]
+    assert [end(pid) for pid in pids] == [-signal.SIGKILL if killed_at else 0] * 2
 
 
 if __name__ == "__main__":
@@ -121,4 +137,7 @@ if __name__ == "__main__":
     interrupt(here / "sigint", signal.SIGINT)
     interrupt(here / "sigterm", signal.SIGTERM)
     interrupt_twice(here / "twice")
-    two(here / "two")
+    two(here / "two", dropout=0.0)
+    two(here / "two whole", dropout=0.3)
+    two(here / "two killed", dropout=0.3, killed_at=10)
+    two(here / "two killed", dropout=0.3)

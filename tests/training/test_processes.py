@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("processes")
     root = Path(__file__).parents[2]
     program = [sys.executable, "-m", "tests.training.processes", str(path)]
-    done = subprocess.run(program, cwd=root, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(program, cwd=root, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return path
 
@@ -48,7 +48,6 @@ def test_a_signal_from_outside_ends_the_training_well(folder, signal):
 
 
 def test_a_second_signal_ends_it_at_once(folder):
-    assert not (folder / "twice" / "history.json").exists()
     assert (folder / "twice" / "checkpoints" / "fit.safetensors").exists()
 
 
@@ -58,6 +57,13 @@ def test_two_processes_learn_what_one_learns(folder):
     assert identical(*ranks)
     for name, value in one.state_dict().items():
         torch.testing.assert_close(ranks[0][name], value, atol=1e-5, rtol=1e-4)
-    epochs = [json.loads(line) for line in (folder / "two" / "run" / "metrics.jsonl").read_text().splitlines()]
+    epochs = [json.loads(line) for line in (folder / "two" / "metrics.jsonl").read_text().splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
     assert [epoch["valid_loss"] for epoch in epochs] == pytest.approx([e.valid_loss for e in history.epochs], rel=1e-4)
+
+
+def test_two_processes_killed_and_resumed_end_with_the_same_weights(folder):
+    ranks = [
+        load_file(folder / run / f"rank{rank}.safetensors") for run in ("two whole", "two killed") for rank in (0, 1)
+    ]
+    assert all(identical(ranks[0], other) for other in ranks[1:])

@@ -53,7 +53,8 @@ def mse(model, batch):
 def trained(config=CONFIG, *, model=None, loss=mse, train=None, valid=True, **options):
     """A model after `fit`, and the history."""
     model = model or toy()
-    history = fit(model, loss, train or data(), data(13, 3) if valid else None, config, quiet=True, **options)
+    train = data() if train is None else train
+    history = fit(model, loss, train, data(13, 3) if valid else None, config, quiet=True, **options)
     return model, history
 
 

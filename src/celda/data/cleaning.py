@@ -17,7 +17,7 @@ def clean_rows(raw: RawTable, columns: Columns, *, known_future: bool = False) -
     rows = pd.DataFrame({"unique_id": _ids(raw, columns)})
     rows["ds"] = np.arange(len(rows)) if columns.time_col is None else parse_stamps(raw, columns.time_col)
     if not known_future:
-        rows["y"] = _numbers(raw, columns.target_col, "target")
+        rows["y"] = _finite(raw, columns.target_col, "target", parse_numbers(raw, columns.target_col))
     for name in columns.future if known_future else columns.covariates:
         rows[name] = _covariate(raw, name)
     rows["row"] = np.arange(len(rows))
@@ -34,8 +34,18 @@ def _ids(raw: RawTable, columns: Columns) -> pd.Series:
     return ids.astype(str).astype(object)
 
 
-def _numbers(raw: RawTable, name: str, role: str) -> np.ndarray:
+def _covariate(raw: RawTable, name: str) -> np.ndarray:
+    """Give numbers, or text where less than half of the cells are numbers: then it is a category."""
     numbers = parse_numbers(raw, name)
+    if isinstance(numbers, int):
+        column = raw.frame[name]
+        if pd.to_numeric(column.dropna().astype(str), errors="coerce").notna().mean() < 0.5:
+            return column.where(column.isna(), column.astype(str).str.strip()).astype(object).to_numpy()
+    return _finite(raw, name, "covariate", numbers)
+
+
+def _finite(raw: RawTable, name: str, role: str, numbers: np.ndarray | int) -> np.ndarray:
+    """Hold that the column could be read as numbers, none of them infinite."""
     if isinstance(numbers, int):
         raise CeldaError(
             f"{raw.at(numbers)}: {str(raw.frame[name].iloc[numbers])!r} in the {role} column {name!r} is not a number: "
@@ -46,17 +56,6 @@ def _numbers(raw: RawTable, name: str, role: str) -> np.ndarray:
         first = raw.at(int(infinite.argmax()))
         raise CeldaError(f"{first}: the {role} column {name!r} is infinite: leave the cell empty where it is missing.")
     return numbers
-
-
-def _covariate(raw: RawTable, name: str) -> np.ndarray:
-    """Give numbers, or text where less than half of the cells are numbers: then it is a category."""
-    column = raw.frame[name]
-    present = column.dropna()
-    if is_numeric(column) or pd.to_numeric(present.astype(str), errors="coerce").notna().mean() >= 0.5:
-        return _numbers(raw, name, "covariate")
-    if not isinstance(parse_numbers(raw, name), int):  # numbers with commas
-        return _numbers(raw, name, "covariate")
-    return column.where(column.isna(), column.astype(str).str.strip()).astype(object).to_numpy()
 
 
 def _sorted(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> pd.DataFrame:
@@ -98,11 +97,9 @@ def split_at_last_value(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> 
     before = rows.index < position.groupby(series, sort=False).transform("min")
     after = rows.index > position.groupby(series, sort=False).transform("max")
     if before.any():
-        raw.notes.append(f"{before.sum()} rows before the first value of their series are left out.")
+        raw.notes.append(f"Rows before the first value of their series, left out: {before.sum()}.")
     if after.any() and not columns.future:
-        raw.notes.append(
-            f"{after.sum()} rows after the last value of their series are left out: the forecast begins there."
-        )
+        raw.notes.append(f"Rows after the last value of their series, where the forecast begins: {after.sum()}.")
     return rows[~(before | after)].reset_index(drop=True), rows[after].reset_index(drop=True)
 
 

@@ -28,6 +28,13 @@ class Columns:
         return self.past + self.future + self.static
 
 
+def covariate_names(kind: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Give the names as they were listed; one name alone is refused, as its letters would be taken for names."""
+    if isinstance(names, str):
+        raise CeldaError(f"The {kind} covariates are a list of columns: write {kind}=[{names!r}].")
+    return tuple(names)
+
+
 def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True) -> Columns:
     """Find the wanted columns; where the default names are absent, take the only one that can be meant, and note it.
 
@@ -35,10 +42,8 @@ def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True) -> Col
     the choice is not obvious.
     """
     covariates = wanted.covariates if target else wanted.future
-    for kind in ("past", "future", "static"):
-        for name in getattr(wanted, kind):
-            if name in covariates:
-                _require(raw, name, f"{kind} covariate")
+    for name in covariates:
+        _require(raw, name, "covariates")
     id_col: str | None = wanted.id_col
     if id_col not in raw.frame and id_col == _DEFAULTS["id_col"]:
         id_col = None
@@ -58,7 +63,7 @@ def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True) -> Col
 
 def _require(raw: RawTable, name: str, role: str) -> None:
     if name not in raw.frame:
-        close = get_close_matches(name, list(raw.frame.columns), n=1)
+        close = get_close_matches(name, list(raw.frame.columns), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"the columns are {raw.columns_in_words()}."
         raise CeldaError(f"{raw.name} has no column {name!r} for the {role}: {hint}")
 

@@ -28,12 +28,14 @@ class Encoder:
     @classmethod
     def fit(cls, name: str, values: pd.Series) -> "Encoder":
         """Learn from the values of the training part, missing ones included."""
+        if values.isna().all():
+            raise CeldaError(f"The covariate {name!r} has no value in the training part: leave it out.")
         if pd.api.types.is_numeric_dtype(values.dtype):
             deviation = float(values.std(ddof=0))
             mean = float(values.mean())
-            if not deviation > 1e-12 * abs(mean):  # constant, or nothing but missing values
+            if not deviation > 1e-12 * abs(mean):  # constant
                 deviation = 1.0
-            return cls(name, 0.0 if np.isnan(mean) else mean, deviation, bool(values.isna().any()))
+            return cls(name, mean, deviation, bool(values.isna().any()))
         categories = tuple(sorted(values.dropna().unique()))
         if len(categories) > _MOST_CATEGORIES:
             raise CeldaError(
@@ -53,26 +55,27 @@ class Encoder:
         """Give (len(values), len(columns)) float32; what could not be encoded is added to `notes`."""
         if self.categories:
             return self._one_hot(values, notes)
-        if not pd.api.types.is_numeric_dtype(values.dtype):
-            text = values.dropna().iloc[0]
+        numbers = pd.to_numeric(values, errors="coerce")
+        text = values[numbers.isna() & values.notna()]
+        if len(text):
             raise CeldaError(
-                f"The covariate {self.name!r} was learnt as a number and is now text ({text!r}): give numbers."
+                f"The covariate {self.name!r} was learnt as a number and is now text ({text.iloc[0]!r}): give numbers."
             )
-        there = values.notna().to_numpy()
+        there = numbers.notna().to_numpy()
         if not self.indicator and not there.all():
-            notes.append(f"Covariate {self.name!r}: {(~there).sum()} missing values are taken as its mean.")
-        scaled = ((values - self.mean) / self.deviation).fillna(0.0).to_numpy()
+            notes.append(f"Covariate {self.name!r}: missing values, taken as its mean: {(~there).sum()}.")
+        scaled = ((numbers - self.mean) / self.deviation).fillna(0.0).to_numpy()
         return np.column_stack([scaled, there] if self.indicator else [scaled]).astype(np.float32)
 
     def _one_hot(self, values: pd.Series, notes: list[str]) -> np.ndarray:
-        if pd.api.types.is_numeric_dtype(values.dtype):  # all of the new categories look like numbers
-            values = values.map("{:g}".format, na_action="ignore")
-        codes = pd.Index(self.categories).get_indexer(pd.Index(values))
-        unknown = values[(codes < 0) & values.notna().to_numpy()]
+        # a part of the table in which every category looks like a number was read as numbers
+        text = values.map(lambda value: f"{value:g}" if isinstance(value, float) else value, na_action="ignore")
+        codes = pd.Index(self.categories).get_indexer(pd.Index(text))
+        unknown = text[(codes < 0) & text.notna().to_numpy()]
         if len(unknown):
             notes.append(
-                f"Covariate {self.name!r}: {unknown.iloc[0]!r} was not among the categories of the training part; "
-                f"{len(unknown)} such values are taken as none of them."
+                f"Covariate {self.name!r}: {unknown.iloc[0]!r} was not among the categories of the training part; such "
+                f"values, taken as none of them: {len(unknown)}."
             )
         return np.equal.outer(codes, np.arange(len(self.categories))).astype(np.float32)
 

@@ -1,6 +1,5 @@
 """The frequency of a series: its name, its grid of time stamps, its seasons; and how it is inferred."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -19,6 +18,7 @@ _EXAMPLES = "'30min', 'h', 'D', 'B', 'W-SUN', 'MS', 'ME', 'QS', 'YS', or a whole
 _NAMES_IN_PANDAS_2_1 = {"ME": "M", "BME": "BM", "QE": "Q", "YE": "A", "YS": "AS"}
 # Seasons of the calendar frequencies, in steps
 _CALENDAR_SEASONS = {"B": (5, 261), **dict.fromkeys(["MS", "ME", "BMS", "BME"], (12,)), "QS": (4,), "QE": (4,)}
+_WEEKDAYS = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 
 
@@ -100,25 +100,38 @@ class Frequency:
             grid = pd.date_range(stamps[0], stamps[-1], freq=self.offset).as_unit("us")
             found = grid.get_indexer(stamps)
         else:
-            ticks = stamps.to_numpy().astype("int64")
-            step = int(self.step) if self.is_integer else self.step.astype("int64")
-            phases, counts = np.unique(ticks % step, return_counts=True)
-            phase = phases[counts.argmax()]  # of the most stamps: the first stamp may be the one that is off
+            ticks, step = self._ticks(stamps)
+            phase, _ = _most_frequent(ticks % step)  # the first stamp may be the one that is off
             found = np.where(ticks % step == phase, (ticks - phase) // step, -1)
         on_grid = found[found >= 0]
         return np.where(found >= 0, found - on_grid[0], -1) if len(on_grid) else found
+
+    def nearest(self, stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
+        """Move each stamp to the nearest point of the grid that most of them share, or of the clock's if there is none.
+
+        For fixed steps only.
+        """
+        ticks, step = self._ticks(stamps)
+        phase, count = _most_frequent(ticks % step)
+        phase = phase if 2 * count >= len(stamps) else 0
+        return pd.DatetimeIndex(((ticks - phase + step // 2) // step * step + phase).view("datetime64[us]"))
+
+    def _ticks(self, stamps: pd.Index) -> tuple[np.ndarray, int]:
+        """Stamps and step as whole numbers of one unit."""
+        unit = "int64" if self.is_integer else "datetime64[us]"
+        return stamps.to_numpy().astype(unit).astype(np.int64), int(np.asarray(self.step).astype(np.int64))
 
 
 def infer_frequency(stamps: pd.Index) -> Frequency | None:
     """Infer the frequency of one series from its sorted, distinct stamps, of which some may be missing.
 
-    It is the most frequent difference, read as months, quarters or years where the stamps begin or end months, and as
-    business days where no stamp is on a weekend. None where there are fewer than three stamps.
+    It is the most frequent difference, or one nearly as frequent that alone has a grid with all stamps on it; read as
+    months, quarters or years where the stamps begin or end months, and as business days where none is on a weekend.
+    None where there are fewer than three stamps.
     """
     if len(stamps) < 3:
         return None
-    differences, counts = np.unique(np.diff(stamps.to_numpy()), return_counts=True)
-    common = differences[counts.argmax()]
+    common = _common_step(stamps.to_numpy())
     if not isinstance(stamps, pd.DatetimeIndex):
         return Frequency(str(common))
     microseconds = int(common.astype("timedelta64[us]").astype("int64"))
@@ -132,20 +145,29 @@ def infer_frequency(stamps: pd.Index) -> Frequency | None:
     if days == 1 and not (stamps.day_of_week >= 5).any() and (stamps[-1] - stamps[0]).days >= 10:
         return Frequency("B")
     if days % 7 == 0:
-        return Frequency(_counted(days // 7, f"W-{_most_frequent(stamps.strftime('%a')).upper()}"))
+        return Frequency(_counted(days // 7, f"W-{_WEEKDAYS[_most_frequent(stamps.day_of_week)[0]]}"))
     return Frequency(_counted(days, "D"))
+
+
+def _common_step(stamps: np.ndarray) -> Any:
+    differences, counts = np.unique(np.diff(stamps), return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    # with many gaps, twice the step may by chance be more frequent than the step itself
+    frequent = differences[order[2 * counts[order] >= counts.max()]]
+    since_first = stamps - stamps[0]
+    return next((step for step in frequent if not (since_first % step).astype(np.int64).any()), frequent[0])
 
 
 def _infer_months(stamps: pd.DatetimeIndex) -> Frequency | None:
     months = stamps.year * 12 + stamps.month
-    n = int(_most_frequent(np.diff(months)))
-    for edge, on_edge in (("S", stamps.is_month_start), ("E", stamps.is_month_end)):
-        if on_edge.all():
-            month = int(_most_frequent(stamps.month)) - 1
+    n = int(_most_frequent(np.diff(months))[0])
+    for edge, day in (("S", stamps), ("E", stamps + pd.Timedelta("1D"))):
+        if (day.day == 1).all():
+            month = int(_most_frequent(stamps.month)[0]) - 1
             if n == 12:
                 return Frequency(f"Y{edge}-{_MONTHS[month]}")
             if n == 3:
-                return Frequency(f"Q{edge}-{_MONTHS[month % 3 if edge == 'S' else month % 3 + 9]}")
+                return Frequency(f"Q{edge}-{('JAN', 'FEB', 'DEC')[month % 3]}")
             return Frequency(_counted(n, f"M{edge}"))
     business = {"BMS": pd.offsets.BusinessMonthBegin(), "BME": pd.offsets.BusinessMonthEnd()}
     for name, offset in business.items():
@@ -154,9 +176,10 @@ def _infer_months(stamps: pd.DatetimeIndex) -> Frequency | None:
     return None
 
 
-def _most_frequent(values: Sequence | np.ndarray | pd.Index) -> Any:
+def _most_frequent(values: np.ndarray | pd.Index) -> tuple[Any, int]:
+    """The value that is there most often, the smallest of them, and how often."""
     found, counts = np.unique(np.asarray(values), return_counts=True)
-    return found[counts.argmax()]
+    return found[counts.argmax()], int(counts.max())
 
 
 def _counted(n: int, unit: str) -> str:

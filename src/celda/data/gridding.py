@@ -1,5 +1,7 @@
 """Each series on the regular grid of its time stamps: steps that are not there become missing values."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 
@@ -8,28 +10,46 @@ from celda.data.frequency import DAY, Frequency, infer_frequency
 from celda.data.reading import RawTable
 from celda.errors import CeldaError
 
-_SPARSE = 10  # a grid with so many times the steps that are there is the wrong grid
+_SPARSE = 10  # a grid with so many times the stamps that are there is the wrong grid
 
 
 def common_frequency(raw: RawTable, rows: pd.DataFrame) -> Frequency:
-    """Infer the frequency of each series; give the one of the most rows. CeldaError where there is none."""
-    votes: dict[Frequency, int] = {}
-    for _, stamps in rows.groupby("unique_id", sort=False)["ds"]:
-        frequency = infer_frequency(pd.Index(stamps))
+    """Infer the frequency of each series; give the one that fits all, or else that of the most rows.
+
+    CeldaError where there is none.
+    """
+    series = [pd.Index(stamps) for _, stamps in rows.groupby("unique_id", sort=False)["ds"]]
+    votes: Counter[Frequency] = Counter()
+    for stamps in series:
+        frequency = infer_frequency(stamps)
         if frequency is not None:
-            votes[frequency] = votes.get(frequency, 0) + len(stamps)
+            votes[frequency] += len(stamps)
     if not votes:
         raise CeldaError(
             f"{raw.name}: a frequency cannot be inferred from fewer than three time stamps: pass freq ('h', 'D')."
         )
-    return max(votes, key=lambda frequency: votes[frequency])
+    by_votes = [frequency for frequency, _ in votes.most_common()]
+    if len(by_votes) == 1:
+        return by_votes[0]
+    # a series with many gaps may seem to have twice the step of the others
+    fitting = (frequency for frequency in by_votes if all(_fits(frequency, stamps) for stamps in series))
+    return next(fitting, by_votes[0])
+
+
+def _fits(frequency: Frequency, stamps: pd.Index) -> bool:
+    positions = frequency.positions(stamps)
+    return bool((positions >= 0).all()) and not _is_sparse(positions)
+
+
+def _is_sparse(positions: np.ndarray) -> bool:
+    return bool(positions[-1] >= _SPARSE * len(positions) + 100)
 
 
 def to_grid(raw: RawTable, columns: Columns, rows: pd.DataFrame, frequency: Frequency) -> pd.DataFrame:
     """Put every series on its grid, from its first stamp to its last, with rows of missing values in the gaps.
 
-    Future and static covariates are carried into the gaps from the row before. CeldaError where stamps lie off the
-    grid, or where nine of ten steps would be missing.
+    Future covariates are carried into the gaps from the row before. CeldaError where stamps lie off the grid, or where
+    nine of ten steps would be missing.
     """
     blocks, positions, first_row = [], [], 0
     for name, stamps in rows.groupby("unique_id", sort=False)["ds"]:
@@ -38,7 +58,7 @@ def to_grid(raw: RawTable, columns: Columns, rows: pd.DataFrame, frequency: Freq
         if (position < 0).any():
             _complain_of_irregular(raw, rows, stamps.index, position, frequency)
         length = int(position[-1]) + 1
-        if length > _SPARSE * len(index) + 100:
+        if _is_sparse(position):
             raise CeldaError(
                 f"{raw.name}: series {name!r} has {len(index)} rows from {index[0]} to {index[-1]}, which are {length} "
                 f"steps of {frequency.name!r}: pass its true frequency (freq, --freq), or leave the series out."
@@ -51,10 +71,11 @@ def to_grid(raw: RawTable, columns: Columns, rows: pd.DataFrame, frequency: Freq
     values = values.reindex(np.arange(first_row))
     if first_row > len(rows):
         raw.notes.append(
-            f"{first_row - len(rows)} of {first_row} time stamps are not in the table: their values are missing."
+            f"Time stamps that are not in the table, taken as missing: {first_row - len(rows)} of {first_row}."
         )
-        carried = [*columns.future, *columns.static]
-        values[carried] = values[carried].ffill()
+        values[[*columns.future]] = values[[*columns.future]].ffill()
+    for name in columns.static:
+        values[name] = values[name].groupby(grid["unique_id"], sort=False).transform("first")
     return pd.concat([grid, values], axis=1)
 
 
@@ -62,15 +83,21 @@ def round_to_grid(raw: RawTable, rows: pd.DataFrame, frequency: Frequency) -> pd
     """Move every time stamp to the nearest step of the given frequency; values that meet there are averaged."""
     if frequency.seconds is None or frequency.seconds > DAY:
         return rows
-    rounded = rows["ds"].dt.round(frequency.offset)
+    by_series = rows.groupby("unique_id", sort=False)["ds"]
+    rounded = pd.concat([pd.Series(frequency.nearest(pd.DatetimeIndex(s)), index=s.index) for _, s in by_series])
     moved = int((rounded != rows["ds"]).sum())
     if not moved:
         return rows
     how = {name: "mean" if pd.api.types.is_float_dtype(rows[name]) else "last" for name in rows.columns[2:]}
     result = rows.assign(ds=rounded).groupby(["unique_id", "ds"], sort=False, as_index=False).agg(how)
+    if len(result) < len(rows) / 2:
+        raise CeldaError(
+            f"{raw.name}: freq={frequency.name!r} is coarser than the table, of which it would average {len(rows)} "
+            f"rows to {len(result)}: sum or average the rows first (pandas: resample), or leave freq out."
+        )
     raw.notes.append(
-        f"{moved} time stamps are moved to the nearest step of {frequency.name!r}; {len(rows) - len(result)} rows are "
-        "averaged with another."
+        f"Time stamps moved to the nearest step of {frequency.name!r}: {moved}; averaged with another: "
+        f"{len(rows) - len(result)}."
     )
     return result
 
@@ -80,10 +107,20 @@ def _complain_of_irregular(
 ) -> None:
     off = index[position < 0]
     first = rows.loc[off[0]]
-    hint = f"correct them, or pass freq={frequency.name!r} (--freq) to move each to the nearest step and average"
-    if frequency.seconds is None or frequency.seconds > DAY:
-        hint = "bring all stamps to the same day of the period, such as the first of the month"
+    stamps = pd.Index(rows.loc[index, "ds"])
+    own = infer_frequency(stamps)
+    if own is not None and own != frequency and (own.positions(stamps) >= 0).all():
+        raise CeldaError(
+            f"{raw.name}: series {first['unique_id']!r} has the frequency {own.name!r} and others have "
+            f"{frequency.name!r}: give series of one frequency at a time."
+        )
+    if frequency.is_integer:
+        hint = "correct them, or pass freq='1' (--freq 1)"
+    elif frequency.seconds is None or frequency.seconds > DAY:
+        hint = "bring all time stamps to the same day of the period, such as the first of the month"
+    else:
+        hint = f"correct them, or pass freq={frequency.name!r} (--freq) to move each to the nearest step and average"
     raise CeldaError(
         f"{raw.at(int(first['row']))}: time stamp {first['ds']} of series {first['unique_id']!r} is not on the grid of "
-        f"{frequency.name!r}, nor are {len(off) - 1} others of its {len(index)}: {hint}."
+        f"{frequency.name!r}, as {len(off)} of its {len(index)} are not: {hint}."
     )

@@ -29,24 +29,33 @@ def parse_numbers(raw: RawTable, name: str) -> np.ndarray | int:
     if is_numeric(column):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     text = _stripped(column)
+    numbers = pd.to_numeric(text, errors="coerce")
+    if numbers.notna().equals(text.notna()):  # as most files have it: plain numbers and empty cells
+        return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     text = text.mask(text.str.lower().isin(_MISSING))
     with_comma = text.str.contains(",", regex=False, na=False)
+    words = ""
     if with_comma.any():
         plain, words = _without_commas(text[with_comma], raw.separator)
+        if words == "decimal comma":  # then the dots in cells without a comma are between thousands
+            text = text.str.replace(r"^[+-]?\d{1,3}(?:\.\d{3})+$", lambda m: m[0].replace(".", ""), regex=True)
         text = text.mask(with_comma, plain)
-        if words == "decimal comma":  # then the dots of the others are between thousands
-            text = text.str.replace(r"^([+-]?\d{1,3}(?:\.\d{3})+)$", lambda m: m[0].replace(".", ""), regex=True)
-        raw.notes.append(f"Column {name!r}: the comma in numbers such as {column[with_comma].iloc[0]!r} is a {words}.")
     numbers = pd.to_numeric(text, errors="coerce")
     wrong = (numbers.isna() & text.notna()).to_numpy()
-    return int(wrong.argmax()) if wrong.any() else numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    if wrong.any():
+        return int(wrong.argmax())
+    if words:
+        raw.notes.append(f"Column {name!r}: the comma in numbers such as {column[with_comma].iloc[0]!r} is a {words}.")
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _without_commas(text: pd.Series, separator: str | None) -> tuple[pd.Series, str]:
-    thousands = text.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?").all()
+    thousands = text.str.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?").all()
     if thousands and (separator != ";" or text.str.contains(".", regex=False).any()):
         return text.str.replace(",", "", regex=False), "thousands separator"
-    return text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False), "decimal comma"
+    decimal = text.str.fullmatch(r"[+-]?(\d*|\d{1,3}(\.\d{3})+),\d*([eE][+-]?\d+)?")
+    plain = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    return plain.where(decimal, text), "decimal comma"
 
 
 def parse_stamps(raw: RawTable, name: str) -> pd.Index:
@@ -119,6 +128,11 @@ def _whole_numbers(raw: RawTable, name: str, numbers: pd.Series) -> pd.Index:
         if dates.notna().all():
             raw.notes.append(f"Column {name!r}: numbers such as {whole[0]} are read as dates (year, month, day).")
             return pd.DatetimeIndex(dates).as_unit("us")
+    if (whole >= 10**9).all():
+        raw.notes.append(
+            f"Column {name!r}: whole numbers are steps, without a calendar; if they are Unix seconds, turn them into "
+            "time stamps with pandas.to_datetime(..., unit='s')."
+        )
     index: pd.Index = pd.Index(whole)
     return index
 

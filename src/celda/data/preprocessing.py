@@ -106,6 +106,9 @@ class Preprocessor:
         scaler = self._scaler_of(table, notes)
         y = frame["y"].to_numpy()
         series = np.repeat(np.arange(len(table.ids)), np.diff(table.starts))
+        known = np.arange(len(frame)) < (table.starts[1:] - table.horizon)[series]
+        past = np.zeros((len(frame), len(self.past_names)), dtype=np.float32)
+        past[known] = encode(self.past, frame[known], notes)
         future = encode(self.future, frame, notes)
         if self.calendar:
             future = np.concatenate([future, calendar_features(pd.DatetimeIndex(frame["ds"]), self.calendar)], axis=1)
@@ -116,7 +119,7 @@ class Preprocessor:
             ds=frame["ds"].to_numpy(),
             y=torch.from_numpy(np.nan_to_num(scaler.transform(y, series)).astype(np.float32)),
             observed=torch.from_numpy(~np.isnan(y)),
-            past=torch.from_numpy(encode(self.past, frame, notes)),
+            past=torch.from_numpy(past),
             future=torch.from_numpy(future),
             static=torch.from_numpy(encode(self.static, frame.iloc[table.starts[:-1]], notes)),
             scaler=scaler,
@@ -129,7 +132,8 @@ class Preprocessor:
         if (known < 0).any():
             new = table.ids[int((known < 0).argmax())]
             notes.append(
-                f"{(known < 0).sum()} series were not there in training ({new!r}): each is scaled by its own history."
+                f"Series that were not there in training, such as {new!r}, each scaled by its own history: "
+                f"{(known < 0).sum()}."
             )
         return Scaler(
             own.kind,

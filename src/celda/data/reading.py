@@ -15,6 +15,7 @@ from celda.errors import CeldaError
 Source = pd.DataFrame | str | Path
 
 _PARQUET = {".parquet", ".pq"}
+_UNNAMED = "unnamed"
 _NOT_READ = {".xls", ".xlsx", ".ods", ".json", ".gz", ".zip", ".bz2", ".feather", ".pickle", ".pkl", ".h5", ".db"}
 
 
@@ -53,9 +54,11 @@ def read_source(source: Source) -> RawTable:
             f"A table is a pandas DataFrame, the path of a CSV or Parquet file or the name of a data set, not a "
             f"{type(source).__name__}: write for example read_table('my.csv')."
         )
-    path = Path(source)
+    path = Path(source).expanduser()
     if str(source) in datasets() and not path.exists():
         return _from_frame(datasets()[str(source)].read(), str(source))
+    if not str(source).strip():
+        raise CeldaError("The path of the table is empty: write for example read_table('my.csv').")
     raw = _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path, _bytes_of(path))
     if raw.frame.empty:
         raise CeldaError(f"{raw.name} has a header and no rows: it needs a row for each time stamp.")
@@ -67,11 +70,9 @@ def _from_frame(frame: pd.DataFrame, name: str) -> RawTable:
         raise CeldaError(f"{name} is empty: it needs a row for each time stamp.")
     if isinstance(frame.columns, pd.MultiIndex):
         raise CeldaError(f"The columns of {name} have several levels: give it plain column names, such as ds and y.")
-    if not isinstance(frame.index, pd.RangeIndex):  # a named or a time index holds data
-        keep = (
-            isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex) or frame.index.name is not None
-        )
-        frame = frame.reset_index(drop=not keep)
+    times = isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex)
+    if times or any(name is not None for name in frame.index.names):  # then the index holds data
+        frame = frame.reset_index()
     frame = frame.reset_index(drop=True)
     frame.columns = [str(column) for column in frame.columns]
     if not frame.columns.is_unique:
@@ -81,20 +82,20 @@ def _from_frame(frame: pd.DataFrame, name: str) -> RawTable:
 
 
 def _bytes_of(path: Path) -> bytes:
-    name = path.name or str(path)
-    if path.is_dir():
-        raise CeldaError(f"{path} is a directory: give the path of one CSV or Parquet file in it.")
-    if not path.exists():
-        near = [*datasets(), *(p.name for p in path.parent.glob("*"))] if path.parent.is_dir() else [*datasets()]
-        close = get_close_matches(name, near, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"embedded data sets are: {', '.join(datasets())}."
-        raise CeldaError(f"There is no file {path}: {hint}")
-    if path.suffix.lower() in _NOT_READ:
-        raise CeldaError(f"{name} is a {path.suffix} file, which is not read: save it as CSV (UTF-8) or Parquet.")
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        near = [*datasets(), *(neighbour.name for neighbour in path.parent.glob("*"))]
+        close = get_close_matches(path.name, near, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"embedded data sets are: {', '.join(datasets())}."
+        raise CeldaError(f"There is no file {path}: {hint}") from error
+    except IsADirectoryError as error:
+        raise CeldaError(f"{path} is a directory: give the path of one CSV or Parquet file in it.") from error
     except OSError as error:
-        raise CeldaError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
+        raise CeldaError(f"{str(path)[:80]!r} cannot be read as a file: {error.strerror}.") from error
+    if path.suffix.lower() in _NOT_READ:
+        raise CeldaError(f"{path.name} is a {path.suffix} file, which is not read: save it as CSV (UTF-8) or Parquet.")
+    return data
 
 
 def _read_parquet(path: Path) -> RawTable:
@@ -112,18 +113,19 @@ def _read_csv(path: Path, data: bytes) -> RawTable:
     if not text.strip():
         raise CeldaError(f"{name} is empty: it needs a header line such as ds,y and a row for each time stamp.")
     lines = text.splitlines()
-    separator = _separator(lines[0])
-    header, *rows = csv.reader(lines[:2], delimiter=separator, skipinitialspace=True)
+    above = next(i for i, line in enumerate(lines) if line.strip())  # blank lines above the header
+    separator = _separator(lines[above])
+    header, *rows = csv.reader(lines[above : above + 2], delimiter=separator, skipinitialspace=True)
     header = [cell.strip() for cell in header]
     _check_header(name, header)
     if rows and len(rows[0]) > len(header) and any(rows[0][len(header) :]):
-        _complain_of_width(name, 2, len(rows[0]), len(header), separator)
+        _complain_of_width(name, above + 2, len(rows[0]), header, separator)
     try:
         frame = pd.read_csv(
-            io.StringIO(text),
+            io.StringIO(text.rstrip("\r\n")),
             sep=separator,
             names=range(len(header)),
-            header=0,
+            header=above,
             index_col=False,
             dtype=str,
             keep_default_na=False,
@@ -134,12 +136,16 @@ def _read_csv(path: Path, data: bytes) -> RawTable:
     except pd.errors.ParserError as error:
         numbers = [int(word.strip(",")) for word in str(error).split() if word.strip(",").isdecimal()]
         if len(numbers) == 3:
-            expected, line, seen = numbers
-            _complain_of_width(name, line, seen, expected, separator)
+            _, line, seen = numbers
+            _complain_of_width(name, line, seen, header, separator)
         raise CeldaError(f"{name} is not a table of cells: a quote is opened and never closed.") from error
     frame.columns = pd.Index(header)
-    blank = frame.isna().all(axis=1)
-    return RawTable(frame[~blank] if len(header) > 1 else frame, name, separator)
+    frame.index += above
+    if len(header) > 1:
+        frame = frame[frame.notna().any(axis=1)]
+    if header[0] == _UNNAMED and frame[_UNNAMED].str.fullmatch(r"\d+").all():
+        frame = frame.drop(columns=_UNNAMED)  # the row numbers of a DataFrame
+    return RawTable(frame, name, separator)
 
 
 def _decode(name: str, data: bytes) -> str:
@@ -166,17 +172,18 @@ def _check_header(name: str, header: list[str]) -> None:
         raise CeldaError(
             f"{name} begins with data ({', '.join(header[:3])}): put a header line above it, such as ds,y."
         )
-    if not all(header):
-        header[:] = [cell or f"unnamed {i}" for i, cell in enumerate(header)]
+    header[:] = [cell or (f"{_UNNAMED} {i}" if i else _UNNAMED) for i, cell in enumerate(header)]
     if len(set(header)) < len(header):
         twice = next(cell for cell in header if header.count(cell) > 1)
         raise CeldaError(f"{name} has two columns named {twice!r}: rename one of them.")
 
 
-def _complain_of_width(name: str, line: int, seen: int, expected: int, separator: str) -> None:
-    hint = "put quotes round cells that hold the separator"
-    if separator == ",":
-        hint = "write decimal points, or put ';' between cells where numbers have a decimal comma"
+def _complain_of_width(name: str, line: int, seen: int, header: list[str], separator: str) -> None:
+    if len(header) == 1:
+        raise CeldaError(
+            f"{name} is not a table: its first line {header[0][:40]!r} is no header of several columns, such as ds,y."
+        )
     raise CeldaError(
-        f"{name}, line {line} has {seen} cells and the header {expected} (separator {separator!r}): {hint}."
+        f"{name}, line {line} has {seen} cells and the header {len(header)}: a cell that holds {separator!r} needs "
+        f"quotes{', and a number a decimal point' if separator == ',' else ''}."
     )

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import starmap
 
 import numpy as np
 import pandas as pd
 
 from celda.data.cleaning import check_covariates, clean_rows, split_at_last_value
-from celda.data.columns import Columns, match_columns
+from celda.data.columns import Columns, covariate_names, match_columns
 from celda.data.frequency import Frequency
 from celda.data.gridding import common_frequency, round_to_grid, to_grid
 from celda.data.reading import RawTable, Source, read_source
@@ -87,18 +88,23 @@ class Table:
             )
 
     def until(self, end: np.ndarray | int) -> "Table":
-        """Give the first `end[s]` steps of each series (negative: all but the last -end).
+        """Give the first `end[s]` steps of each series; one number holds for all, a negative one leaves out the last.
 
         What is cut off stays known as far as future covariates go: `until(end).extend(h)` is the test of a forecast.
         """
         lengths = np.broadcast_to(np.asarray(end, dtype=np.int64), self.lengths.shape)
-        lengths = np.where(lengths < 0, self.lengths + lengths, lengths)
-        if (lengths < 1).any() or (lengths > self.lengths).any():
-            raise CeldaError(f"Series have from {self.lengths.min()} steps: they cannot be cut at {end}.")
+        if np.ndim(end) == 0 and end < 0:
+            lengths = self.lengths + end
+        wrong = (lengths < 1) | (lengths > self.lengths)
+        if wrong.any():
+            s = int(wrong.argmax())
+            raise CeldaError(
+                f"Series {self.ids[s]!r} has {self.lengths[s]} steps and cannot be cut to {lengths[s]}: ask for "
+                "fewer or shorter test windows, or leave the series out."
+            )
         step = np.arange(len(self.frame)) - np.repeat(self.starts[:-1], np.diff(self.starts))
         keep = step < np.repeat(lengths, np.diff(self.starts))
-        later = self.frame.loc[~keep, list(self.later.columns)]
-        later = pd.concat([part for part in (later, self.later) if len(part)] or [self.later], ignore_index=True)
+        later = _stack(self.frame.loc[~keep, list(self.later.columns)], self.later)
         return replace(self, frame=self.frame[keep].reset_index(drop=True), later=later, horizon=0)
 
     def extend(self, h: int, future: Source | None = None) -> "Table":
@@ -113,16 +119,15 @@ class Table:
             raw = read_source(future)
             name = raw.name
             columns = match_columns(raw, self.columns, target=False)
-            known = pd.concat(
-                [clean_rows(raw, columns, known_future=True).drop(columns="row"), known], ignore_index=True
-            )
+            known = _stack(clean_rows(raw, columns, known_future=True).drop(columns="row"), known)
+        by_series = dict(iter(known.groupby("unique_id", sort=False))) if self.future else {}
         blocks = []
         for s, series in enumerate(self.ids):
             history = self.frame.iloc[self.starts[s] : self.starts[s + 1]]
             stamps = self.frequency.future(history["ds"].iloc[-1], h)
             steps = pd.DataFrame({"unique_id": series, "ds": stamps})
             if self.future:
-                steps = self._with_future(steps, known[known["unique_id"] == series], name)
+                steps = self._with_future(steps, by_series.get(series, known[:0]), name)
             blocks += [history, steps.assign(**{column: history[column].iloc[0] for column in self.static})]
         frame = pd.concat(blocks, ignore_index=True)[self.frame.columns]
         return replace(self, frame=frame, horizon=self.horizon + h)
@@ -134,8 +139,8 @@ class Table:
             if missing.any():
                 series, stamp = steps["unique_id"][0], steps["ds"][int(missing.argmax())]
                 raise CeldaError(
-                    f"The future covariate {column!r} of series {series!r} at {stamp} is not in {name}: the forecast "
-                    f"needs it for each of its {len(steps)} steps; give a table of them (future, --future)."
+                    f"The future covariate {column!r} of series {series!r} at {stamp} is not in {name}: give it for "
+                    f"each of the {len(steps)} steps to forecast, in a table of the future or in rows without a target."
                 )
         return steps.assign(**{column: known[column].to_numpy() for column in self.future})
 
@@ -161,7 +166,8 @@ def read_table(
     Raises CeldaError, in one line with the place and the remedy, where the table cannot be used.
     """
     raw = read_source(source)
-    columns = match_columns(raw, Columns(id_col, time_col, target_col, tuple(past), tuple(future), tuple(static)))
+    covariates = starmap(covariate_names, [("past", past), ("future", future), ("static", static)])
+    columns = match_columns(raw, Columns(id_col, time_col, target_col, *covariates))
     rows, later = split_at_last_value(raw, columns, clean_rows(raw, columns))
     check_covariates(raw, columns, rows)
     frequency = common_frequency(raw, rows) if freq is None else _given_frequency(raw, rows, freq)
@@ -184,11 +190,16 @@ def check_horizon(h: int) -> None:
 def _given_frequency(raw: RawTable, rows: pd.DataFrame, freq: str) -> Frequency:
     frequency = Frequency(str(freq))
     if frequency.is_integer == pd.api.types.is_datetime64_any_dtype(rows["ds"]):
-        held, example = ("whole numbers", "1") if frequency.is_integer is False else ("time stamps", "h")
+        held, example = ("time stamps", "h") if frequency.is_integer else ("whole numbers", "1")
         raise CeldaError(
             f"{raw.name}: time is given as {held}, so freq={freq!r} cannot be: write for example freq={example!r}."
         )
     return frequency
+
+
+def _stack(*frames: pd.DataFrame) -> pd.DataFrame:
+    """One under another; empty frames have no say in the types of the columns."""
+    return pd.concat([frame for frame in frames if len(frame)] or [frames[0]], ignore_index=True)
 
 
 def _note_constant(raw: RawTable, frame: pd.DataFrame) -> None:

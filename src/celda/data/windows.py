@@ -85,8 +85,7 @@ class Windows(Dataset):
 
     def __getitem__(self, indices: int | Sequence[int] | np.ndarray | slice) -> Batch:
         """Give a batch of windows; of one, if one index is given."""
-        chosen = np.atleast_1d(np.arange(len(self))[indices])
-        return self._gather(self.series[chosen], self.origins[chosen])
+        return self._gather(np.atleast_1d(self.series[indices]), np.atleast_1d(self.origins[indices]))
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Give a batch to a DataLoader."""

@@ -163,6 +163,8 @@ class Recurrent(nn.Module):
         steps, batch = x.shape[:2]
         checked = None if lengths is None else doors.check_lengths(lengths, batch, steps, x.device)
         resets = None if resets is None else doors.check_resets(resets, steps, batch, x.device)
+        if checked is not None and resets is not None:  # past its end a sequence has nothing to reset
+            resets = resets & (torch.arange(steps, device=x.device).unsqueeze(1) < checked)
         y, new = self._run(x, states, checked, resets, inputs, self.training)
         if not batched:
             return y.squeeze(1), self._bare(tuple(s.squeeze(1) for s in new))

@@ -51,7 +51,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CeldaError(
             f"{path} is not a training checkpoint of this version of Celda: start afresh without resuming."
         )
-    if header.get("sha256") != _digest(tensors, header["scalars"]):
+    if header.get("sha256") != _digest(tensors, header.get("scalars", "")):
         raise CeldaError(
             f"The checkpoint {path} is damaged: its contents do not match their checksum; start afresh, without "
             "resuming, or bring back a copy of it."

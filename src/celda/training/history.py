@@ -33,7 +33,7 @@ class History:
     best_loss: float | None = None
     seconds: float = 0.0  # in all, over every resumption
     stopped_early: bool = False
-    interrupted: bool = False  # by Ctrl-C or SIGTERM; a checkpoint was written where there is a run folder
+    interrupted: bool = False  # by Ctrl-C or SIGTERM, be it after the last step
 
     def add(self, epoch: Epoch) -> bool:
         """Append an epoch; tell whether it is the best so far."""

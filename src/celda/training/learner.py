@@ -15,6 +15,7 @@ from celda.training import batches
 from celda.training.batches import MapDataset
 from celda.training.config import TrainingConfig
 from celda.training.history import Epoch, History
+from celda.training.interruption import Interruption
 from celda.training.optimizer import adamw, load_state_tensors, state_tensors
 from celda.training.schedule import learning_rate
 from celda.training.seeds import generator_states, load_generator_states
@@ -80,12 +81,16 @@ class Learner:
         config, at = self.config, self.position
         return batches.shuffled(len(self.train), config.batch_size, config.seed, at.epoch)[at.batch :]
 
-    def step(self, indices: Tensor, stop: bool) -> bool:
-        """Learn from one batch; tell whether any process wants to `stop`. Raises CeldaError where the loss diverges."""
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0 over the whole training."""
+        return learning_rate(self.config, step, self.config.epochs * self.steps_an_epoch)
+
+    def step(self, indices: Tensor, interruption: Interruption) -> bool:
+        """Learn from one batch; tell whether any process was interrupted. Raises CeldaError where the loss diverges."""
         at, config, accelerator = self.position, self.config, self.accelerator
         batch, share = self._fetch(self.train, indices)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config, self.steps_done, config.epochs * self.steps_an_epoch)
+            group["lr"] = self.learning_rate(self.steps_done)
         self.objective.train()
         self.optimizer.zero_grad()
         loss = self.objective(batch)
@@ -94,7 +99,8 @@ class Learner:
         if scaler := accelerator.scaler:  # fp16
             scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm or math.inf)
-        told = torch.stack([loss.detach() * share, norm.to(loss) / accelerator.num_processes, loss.new_tensor(stop)])
+        stop = loss.new_tensor(interruption.received)
+        told = torch.stack([loss.detach() * share, norm.to(loss) / accelerator.num_processes, stop])
         mean_loss, mean_norm, stops = accelerator.reduce(told).tolist()  # one wait for the device
         overflow = scaler and not math.isfinite(mean_norm)  # the scaler leaves such a step out
         if not math.isfinite(mean_loss) or not (math.isfinite(mean_norm) or overflow):
@@ -136,7 +142,7 @@ class Learner:
             step=self.steps_done,
             train_loss=at.loss / at.samples,
             valid_loss=valid_loss,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.learning_rate(self.steps_done - 1),
             gradient_norm=at.norm / max(at.updates, 1),
             seconds=at.seconds,
         )

@@ -73,6 +73,7 @@ def fit(
     ):
         while not (learner.finished or learner.history.interrupted):
             _epoch(learner, valid, files, interruption, report)
+        learner.history.interrupted |= interruption.received  # after the last step, too: the caller may have more to do
     if learner.best:
         model.load_state_dict(learner.best)
     model.eval()
@@ -86,7 +87,7 @@ def _epoch(
     at, history, every = learner.position, learner.history, learner.config.checkpoint_every
     clock, earlier = time.perf_counter() - at.seconds, history.seconds - at.seconds
     for indices in learner.batches_left():
-        stopped = learner.step(indices, interruption.received)
+        stopped = learner.step(indices, interruption)
         at.seconds = time.perf_counter() - clock
         history.seconds = earlier + at.seconds
         report.step(at.epoch, at.loss / at.samples)

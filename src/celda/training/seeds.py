@@ -29,6 +29,8 @@ def generator_states(accelerator: Accelerator) -> dict[str, Tensor]:
 
 def load_generator_states(accelerator: Accelerator, states: Mapping[str, Tensor]) -> None:
     """Put back what `generator_states` gave, each process its own; a device that is not here is left out."""
-    torch.set_rng_state(states["cpu"][accelerator.process_index])
-    if accelerator.device.type != "cpu" and "device" in states:
-        torch.get_device_module(accelerator.device).set_rng_state(states["device"][accelerator.process_index])
+    # Cloned, because torch.set_rng_state reads from the beginning of the storage, whatever the row.
+    mine = {name: state[accelerator.process_index].clone() for name, state in states.items()}
+    torch.set_rng_state(mine["cpu"])
+    if accelerator.device.type != "cpu" and "device" in mine:
+        torch.get_device_module(accelerator.device).set_rng_state(mine["device"])

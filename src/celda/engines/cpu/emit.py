@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from llvmlite import ir
 
 from celda.engines.cpu import machine
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
-SPINS = 2000  # tens of microseconds: longer than threads in step ever wait for one another
+SPINS = 200  # some ten microseconds: about as long as threads in step wait for one another
 
-Value = ir.Value
+Value: TypeAlias = ir.Value
 
 
 class Emit:
@@ -53,7 +54,9 @@ class Emit:
     def intrinsic(self, name: str, *args: Value) -> Value:
         """LLVM's intrinsic `llvm.{name}` for the type of the first argument, which is also that of the result."""
         kind = args[0].type
-        suffix = f"v{kind.count}{kind.element.intrinsic_name}" if isinstance(kind, ir.VectorType) else kind.intrinsic_name
+        suffix = (
+            f"v{kind.count}{kind.element.intrinsic_name}" if isinstance(kind, ir.VectorType) else kind.intrinsic_name
+        )
         return self.call(f"llvm.{name}.{suffix}", kind, *args)
 
     def call(self, name: str, result: ir.Type, *args: Value) -> Value:

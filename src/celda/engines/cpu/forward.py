@@ -58,14 +58,14 @@ class ForwardKernel:
         return self.m
 
     def _units(self) -> int:
-        return max(self.shape.units(len(stage.maps)) for stage in self.program.stages)
+        return max(self.shape.units(max(len(stage.maps), 1)) for stage in self.program.stages)
 
     def _stage(self, number: int, stage: ForwardStage) -> ir.Function:
         """Products of a stage over a range of rows and unit blocks; the point-wise work is a function of its own."""
         epilogue = self._epilogue(number, stage)
         ints = ("s", "t", "base", "r0", "r1", "j0", "j1")
         f = Function(self.m, self.shape, self.arguments, f"stage{number}", ints)
-        e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, len(stage.maps)
+        e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(stage.maps), 1)
         widest = self.shape.units(columns)
         most = max(self.shape.rows(u * columns)[0] * u for u in {widest, 1}) * columns
         buffer = b.alloca(e.scalar, size=most * lanes)
@@ -180,7 +180,7 @@ class ForwardKernel:
                 there = b.add(b.mul(b.add(b.mul(f.at["r"], I64(len(program.crossing))), I64(k)), padded), lane)
                 stores.append((value(node), e.at(f.address("scratch"), there)))
         for k, node in enumerate(program.operands):
-            if mine(node) or (program.level[node] == 0 and number == 0):
+            if mine(node):
                 moved = b.add(b.mul(f.at["base"], f.number("operand_moves")), f.at["r"])
                 stores.append((value(node), e.at(f.address(f"operand_{k}"), b.mul(moved, padded), lane)))
         for k, node in enumerate(program.record):

@@ -110,6 +110,10 @@ class Layout:
         full = rows.new_zeros(self.steps * self.batch, rows.shape[-1])
         return full.index_copy(0, self.places, rows).view(self.steps, self.batch, -1)
 
+    def back(self, value: Tensor) -> Tensor:
+        """(B, width) in the order of the layout, as a copy in the caller's order."""
+        return value.clone() if self.order is None else value[torch.argsort(self.order)]
+
     def before(self, rows: Tensor, first: Tensor) -> Tensor:
         """The value of a state before each row's step: `rows` of the states after, `first` (B, width) the initial ones."""
         if self.order is None and self.carry is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import threading
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +11,8 @@ from llvmlite import binding as llvm
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 llvm.initialize_native_asmparser()  # for the one instruction written in assembly, the pause of a spinning barrier
+
+_X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Machine:
     @property
     def pause(self) -> str:
         """The instruction that says: this thread spins."""
-        return "pause" if platform.machine().lower() in ("x86_64", "amd64") else "yield"
+        return "pause" if _X86 else "yield"
 
     def target(self) -> llvm.TargetMachine:
         """A new target machine of LLVM. Position-independent code: it is linked wherever memory was free."""
@@ -48,17 +49,11 @@ class Machine:
 @cache
 def host() -> Machine:
     """The processor this runs on."""
-    with _asking:
-        found = llvm.get_host_cpu_features()
-        features = found.flatten()
+    found = llvm.get_host_cpu_features()
     if found.get("avx512f") and found.get("avx512vl") and found.get("avx512dq"):
         vector_bytes, registers = 64, 32
-        features += ",-prefer-256-bit"
     elif found.get("avx2") and found.get("fma"):
         vector_bytes, registers = 32, 16
     else:
-        vector_bytes, registers = 16, 16 if platform.machine().lower() in ("x86_64", "amd64") else 32
-    return Machine(llvm.get_process_triple(), llvm.get_host_cpu_name(), features, vector_bytes, registers)
-
-
-_asking = threading.Lock()
+        vector_bytes, registers = 16, 16 if _X86 else 32
+    return Machine(llvm.get_process_triple(), llvm.get_host_cpu_name(), found.flatten(), vector_bytes, registers)

@@ -148,7 +148,11 @@ def log(e: Emit, x: Value) -> Value:
     y = _log1p(e, b.fsub(m, e.const(1)))
     y = e.fma(power, e.const(f.ln2), e.fma(power, e.const(f.ln2_rest), y))
     y = e.select(e.compare("<", x, e.const(math.inf)), y, x)
-    return e.select(e.compare(">", x, e.const(0)), y, e.select(e.compare("==", x, e.const(0)), e.const(-math.inf), e.const(math.nan)))
+    return e.select(
+        e.compare(">", x, e.const(0)),
+        y,
+        e.select(e.compare("==", x, e.const(0)), e.const(-math.inf), e.const(math.nan)),
+    )
 
 
 def sigmoid(e: Emit, x: Value) -> Value:
@@ -240,4 +244,4 @@ POINTWISE: dict[str, Callable[..., Value]] = {
     "equal": _compare("=="),
     "not_equal": _compare("!="),
 }
-"""Each operation of the language: (emitter, values) -> value. A comparison gives an i1 a lane, a truth `where` takes."""
+"""Each operation of the language: (emitter, values) -> value. A comparison gives an i1 a lane, as `where` takes."""

@@ -34,17 +34,20 @@ class ForwardProgram:
         self.cell_vectors = tuple(dict.fromkeys(cell.vectors.values()))
         self.level = levels(cell.nodes, "linear")
         self.moving = recurrent(cell.nodes)
-        self.stages = tuple(
+        stages = [
             ForwardStage(stage.products, tuple(n for n in stage.pointwise if n.op == "linear"))
             for stage in schedule(cell)
             if stage.products
-        )
-        self.given = tuple(dict.fromkeys(p.operand for s in self.stages for p in s.products if self.is_given(p.operand)))
+        ]
+        self.given = tuple(dict.fromkeys(p.operand for s in stages for p in s.products if self.is_given(p.operand)))
         self.operands = tuple(
             dict.fromkeys(
-                p.operand for s in self.stages for p in s.products if not self.is_given(p.operand) and p.operand.op != "state"
+                p.operand for s in stages for p in s.products if not self.is_given(p.operand) and p.operand.op != "state"
             )
         )
+        # an expression of old states alone must stand before the first product: a stage without products sees to that
+        self.early = any(self.level[node] == 0 for node in self.operands)
+        self.stages = (*([ForwardStage((), ())] if self.early else []), *stages)
 
     def is_given(self, operand: Node) -> bool:
         """Whether an operand is an input (or an expression of one, of its width), known before the first step."""
@@ -52,7 +55,9 @@ class ForwardProgram:
 
     def stage_of(self, node: Node) -> int:
         """The stage (from 0) in which a value is computed."""
-        return max(self.level[node], 1) - 1
+        if self.level[node] == 0 and node in self.operands:
+            return 0
+        return max(self.level[node], 1) - 1 + self.early
 
     @cached_property
     def crossing(self) -> tuple[Node, ...]:
@@ -147,7 +152,15 @@ class BackwardProgram:
         for state in self.old_states:
             if state != self.cell.states[0]:  # the output's old value is read from the output itself
                 saved.setdefault(self.cell.outputs[state])
+        for state in self.multiplied:
+            saved.setdefault(self.cell.outputs[state])
         return tuple(saved)
+
+    @cached_property
+    def multiplied(self) -> tuple[str, ...]:
+        """The states besides the output that a matrix multiplies: their sequence is needed for its gradient."""
+        operands = (term.operand for linear in self.cell.linear.values() for term in linear.terms)
+        return tuple(dict.fromkeys(n.name for n in operands if n.op == "state" and n.name != self.cell.states[0]))
 
     @cached_property
     def old_states(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -52,12 +52,14 @@ def weight_gradients(
     layout: Layout,
     weights: dict[str, Tensor],
     given: Sequence[Tensor],
-    states: Sequence[Tensor],
     operands: Sequence[Tensor],
-    output: Tensor,
+    before: Callable[[str], Tensor],
     adjoint: Tensor,
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The gradients of what is given and of matrices and biases, from the adjoints of the linear maps (rows, maps, padded)."""
+    """The gradients of what is given and of matrices and biases, from the adjoints of the linear maps (rows, maps, padded).
+
+    `before(state)` gives the old values of a state for all rows.
+    """
     h, n, p, cell = layout.hidden, layout.rows, layout.padded, program.cell
     d_given = [torch.zeros_like(g) for g in given]
     d_weights = {name: torch.zeros_like(weights[name]) for name in weights}
@@ -68,7 +70,7 @@ def weight_gradients(
             for name, block in linear.biases:
                 d_weights[name][block * h : (block + 1) * h] += total[k]
     for product in (q for stage in program.stages for q in stage.products):
-        operand = _operand(program, product, layout, given, states, operands, output)
+        operand = _operand(program, product, layout, given, operands, before)
         for block, m, count in runs(program, product):
             g = flat[:, m * p : (m + count) * p]
             if operand.shape[0] != n:  # constant over time
@@ -78,9 +80,7 @@ def weight_gradients(
             d_weights[product.weight][rows] += matrix.reshape(count * h, -1)
             if product.operand in program.given:
                 if p != h:
-                    g = g.view(-1, count, p)[:, :, :h].reshape(-1, count * h) if g.is_contiguous() else g.unflatten(
-                        1, (count, p)
-                    )[:, :, :h].flatten(1)
+                    g = g.unflatten(1, (count, p))[:, :, :h].flatten(1)
                 d_given[program.given.index(product.operand)] += g @ weights[product.weight][rows]
     return d_given, d_weights
 
@@ -90,9 +90,8 @@ def _operand(
     product: Product,
     layout: Layout,
     given: Sequence[Tensor],
-    states: Sequence[Tensor],
     operands: Sequence[Tensor],
-    output: Tensor,
+    before: Callable[[str], Tensor],
 ) -> Tensor:
     """What a product multiplied, for all rows."""
     node = product.operand
@@ -100,4 +99,4 @@ def _operand(
         return given[program.given.index(node)]
     if node in program.operands:
         return operands[program.operands.index(node)][:, : layout.hidden]
-    return layout.before(output, states[program.cell.states.index(node.name)])
+    return before(node.name)

@@ -12,9 +12,10 @@ where the pool is taken by others. So nobody is given a slot before the team is 
 
 Either event fixes the state for good: after a closing every change is refused, and after the whole range has come in
 nobody is left to come. So all members read the same count, each runs the kernel for one slot of that many, and all of
-them are running. None waits in step 2 for ever, as the first member's patience ends. None waits in a barrier for ever, as
-every one of the others is in the same kernel and waits for nobody outside. This holds whoever calls whom, and rests on
-no promise but this: the function given to `torch_parallel_for` is called for all pieces before it returns.
+them are running. None waits in step 2 for ever, as the first member's patience ends. None waits in a barrier for ever,
+as every one of the others is in the same kernel and waits for nobody outside. This holds whoever calls whom, and rests
+on no promise but this: the function given to `torch_parallel_for` is called once for every piece of the range before
+it returns.
 
 After a fork the child has none of the threads which its copy of the OpenMP runtime believes in: it runs alone.
 """
@@ -22,22 +23,22 @@ After a fork the child has none of the threads which its copy of the OpenMP runt
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import sys
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from llvmlite import ir
 
-from celda.engines.cpu import jit
+from celda.engines.cpu import cache
 from celda.engines.cpu.emit import I64, Emit, Value
 
 COUNTERS = 8  # counters for barriers a kernel is given
 LINE = 8  # i64 in a cache line: the counters lie that far apart
 
-PATIENCE = 20_000  # tries of the first member, most of them yielding: tens of milliseconds
+PATIENCE = 20_000  # tries of the first member, nearly all of them yielding: about ten milliseconds
 _CLOSED = 1 << 31
 _MEMBERS = _CLOSED - 1
 _RANGE = 32  # the state is members | closed | length of the range that came in, from this bit on
@@ -57,8 +58,8 @@ def run(kernel: int, arguments: int, slots: int) -> None:
 
     The kernel is `void kernel(i64 slot, i64 slots, void *arguments, i64 *counters)`, of which it may leave the last
     out. It is called for every slot from 0 to slots - 1, all at the same time; `slots` there is how many these are: at
-    least 1, at most what was asked for here, and less where fewer threads can be had. `counters` are COUNTERS zeros, LINE
-    elements apart, made anew for this call. `arguments` is the address handed through.
+    least 1, at most what was asked for here, and less where fewer threads can be had. `counters` are COUNTERS zeros,
+    LINE elements apart, made anew for this call. `arguments` is the address handed through.
     """
     _runner()(_parallel_for(), kernel, arguments, 1 if _forked else slots)
 
@@ -74,20 +75,22 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-@cache
+@functools.cache
 def _parallel_for() -> int:
     name = {"win32": "torch_cpu.dll", "darwin": "libtorch_cpu.dylib"}.get(sys.platform, "libtorch_cpu.so")
     library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
-    return ctypes.cast(library.torch_parallel_for, ctypes.c_void_p).value or 0
+    address = ctypes.cast(library.torch_parallel_for, ctypes.c_void_p).value
+    assert address is not None  # ctypes would have raised
+    return address
 
 
-@cache
-def _runner() -> Callable[[int, int, int, int], None]:
-    code = jit.compile(_module(), ["run"])
+@functools.cache
+def _runner() -> Any:
+    code = cache.load("threads", _module, ["run"])
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)  # i64 all; ctypes converts addresses the fastest
-    run = function(code.address("run"))
-    run.code = code  # lives as long
-    return run
+    runner: Any = function(code.address("run"))
+    runner.code = code  # the one lives as long as the other
+    return runner
 
 
 def _module() -> ir.Module:

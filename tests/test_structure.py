@@ -1,0 +1,58 @@
+"""What a reader and an importer rely on: short files, a small public face, and an import that costs little."""
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import celda
+
+SOURCES = sorted(Path(celda.__file__).parent.rglob("*.py"))
+
+# Adding to the public face is a decision: it is written down here.
+PUBLIC = {
+    "GRU",
+    "LSTM",
+    "RNN",
+    "CeldaError",
+    "Forecaster",
+    "Recurrent",
+    "Stepper",
+    "Trace",
+    "load",
+    "trace",
+}
+HEAVY = ("accelerate", "llvmlite", "matplotlib", "pandas", "pyarrow", "pydantic", "rich", "sklearn", "triton", "typer")
+
+
+def modules_after(statement: str) -> set[str]:
+    """The modules in memory after `statement`, in a fresh interpreter."""
+    code = f"{statement}; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_files_are_short():
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {path.name: n for path, n in lines.items() if n > 600} == {}
+    assert statistics.median(lines.values()) < 150
+    assert sum(n <= 400 for n in lines.values()) >= 0.9 * len(lines)
+
+
+def test_the_public_names():
+    assert set(celda.__all__) == PUBLIC
+    assert all(getattr(celda, name).__doc__ for name in PUBLIC)
+    assert set(dir(celda)) >= PUBLIC
+
+
+def test_importing_celda_brings_in_nothing_heavy():
+    after = modules_after("import celda")
+    assert not after & {*HEAVY, "torch", "numpy"}
+
+
+def test_the_layers_bring_in_no_more_than_torch():
+    after = modules_after("import celda; celda.LSTM")
+    extra = after - modules_after("import torch")
+    assert "torch" in after
+    assert not {name.split(".")[0] for name in extra} & set(HEAVY)
+    assert not {name for name in extra if name.startswith("torch._dynamo")}

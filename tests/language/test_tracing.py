@@ -216,3 +216,21 @@ def test_an_error_without_source_still_teaches():
         exec(compile(INTERACTIVE.replace("f * h", "f * c"), "<stdin>", "exec"), names)
     assert "`c` has no value" in str(error.value)
     assert "def typed(x, h, c):" in str(error.value)
+
+
+def test_a_remainder_of_a_number_and_a_plus_sign_are_part_of_the_language():
+    @cell
+    def made(x, h):
+        g = gate("g", sigmoid, linear(x, h))
+        return +(2 % (g + 1))
+
+    assert [node.op for node in made.nodes][-1] == "remainder"
+    assert made.outputs["h"].args[0].op == "number"
+
+
+@pytest.mark.parametrize("name", ["x", "self", "lengths"])
+def test_a_further_input_cannot_be_called_like_an_argument_of_a_layer(name):
+    space: dict = {"cell": cell, "gate": gate, "tanh": tanh, "linear": linear}
+    source = f"@cell\ndef made(u, h, *, {name}):\n    return gate('g', tanh, linear(u, h, {name}))\n"
+    with pytest.raises(CellError, match=f"An input cannot be called `{name}`"):
+        exec(source, space)

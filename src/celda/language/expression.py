@@ -98,6 +98,12 @@ class Value:
     def __mod__(self, other: Operand) -> Value:
         return pointwise("remainder", self, other)
 
+    def __rmod__(self, other: Operand) -> Value:
+        return pointwise("remainder", other, self)
+
+    def __pos__(self) -> Value:
+        return self
+
     def __neg__(self) -> Value:
         return pointwise("negate", self)
 

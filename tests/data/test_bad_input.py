@@ -102,6 +102,8 @@ COLUMNS = [
     ({"id_col": "shop"}, {}, "the DataFrame has no column 'shop' for the series (--id-col): the columns are ds, y."),
     ({"past": ["temp"]}, {"temperature": 1.0}, "the DataFrame has no column 'temp' for the covariates: did you mean 'temperature'?"),
     ({"past": "wind"}, {"wind": 1.0}, "The past covariates are a list of columns: write past=['wind']."),
+    ({"target_col": "load", "past": ["y"]}, {"load": 1.0}, "the DataFrame: a covariate cannot be called 'y', which is what Celda calls a column of its own: rename it."),
+    ({"time_col": "when", "past": ["ds"]}, {"when": DAYS}, "the DataFrame: a covariate cannot be called 'ds', which is what Celda calls a column of its own: rename it."),
     ({"future": ["y"]}, {}, "the DataFrame: column 'y' is given two roles: name each column once."),
 ]  # fmt: skip
 

@@ -89,6 +89,11 @@ def test_a_given_frequency_leaves_a_regular_grid_alone(first, freq):
     assert table.notes == ()
 
 
+def test_a_covariate_may_be_called_row():
+    table = read_table(series("a", 10).assign(row=np.arange(10.0)[::-1]), past=["row"])
+    assert list(table.frame["row"]) == list(range(9, -1, -1))
+
+
 def test_a_static_covariate_need_not_be_repeated():
     frame = pd.concat([series("a", 10), series("b", 10)], ignore_index=True)
     frame["city"] = frame.index.map({3: "Leeds", 15: "York"})

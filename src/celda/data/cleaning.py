@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from celda.data.columns import Columns
+from celda.data.columns import ROW, Columns
 from celda.data.parsing import is_numeric, parse_numbers, parse_stamps
 from celda.data.reading import RawTable
 from celda.errors import CeldaError
 
 
 def clean_rows(raw: RawTable, columns: Columns, *, known_future: bool = False) -> pd.DataFrame:
-    """Give `unique_id`, `ds`, `y`, the covariates, and `row`, the position in `raw`; sorted by series, then time.
+    """Give `unique_id`, `ds`, `y`, the covariates, and `ROW`, the position in `raw`; sorted by series, then time.
 
     Series stand in the order of their first rows. A table of the `known_future` has the future covariates alone.
     """
@@ -20,7 +20,7 @@ def clean_rows(raw: RawTable, columns: Columns, *, known_future: bool = False) -
         rows["y"] = _finite(raw, columns.target_col, "target", parse_numbers(raw, columns.target_col))
     for name in columns.future if known_future else columns.covariates:
         rows[name] = _covariate(raw, name)
-    rows["row"] = np.arange(len(rows))
+    rows[ROW] = np.arange(len(rows))
     return _sorted(raw, columns, rows)
 
 
@@ -62,12 +62,12 @@ def _sorted(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> pd.DataFrame
     series, _ = pd.factorize(rows["unique_id"])
     by_series = rows.iloc[np.argsort(series, kind="stable")]
     in_order = rows.iloc[np.lexsort((rows["ds"].to_numpy(), series))]
-    if not by_series["row"].equals(in_order["row"]):
+    if not by_series[ROW].equals(in_order[ROW]):
         raw.notes.append("The rows were not in the order of time: they have been sorted.")
     again = in_order.duplicated(["unique_id", "ds"]).to_numpy()
     if again.any():
         first = in_order.iloc[int(again.argmax())]
-        where = f"{raw.at(int(first['row']))}: time stamp {first['ds']} is there twice"
+        where = f"{raw.at(int(first[ROW]))}: time stamp {first['ds']} is there twice"
         if columns.id_col is not None:
             where += f" in series {first['unique_id']!r}"
         others = [c for c in raw.frame if c not in (columns.id_col, columns.time_col, columns.target_col)]
@@ -110,7 +110,7 @@ def check_covariates(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> Non
         if missing.any():
             first = rows.iloc[int(missing.argmax())]
             raise CeldaError(
-                f"{raw.at(int(first['row']))}: the future covariate {name!r} is missing in series "
+                f"{raw.at(int(first[ROW]))}: the future covariate {name!r} is missing in series "
                 f"{first['unique_id']!r} at {first['ds']}: fill it in, or give it as a past covariate."
             )
     for name in columns.static:

@@ -9,6 +9,7 @@ from celda.data.reading import RawTable
 from celda.errors import CeldaError
 
 _DEFAULTS = {"id_col": "unique_id", "time_col": "ds", "target_col": "y"}
+ROW = 0  # the column of row numbers: no text, so no column of the user's has that name
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True) -> Col
     covariates = wanted.covariates if target else wanted.future
     for name in covariates:
         _require(raw, name, "covariates")
+        if name in _DEFAULTS.values() and name not in (wanted.id_col, wanted.time_col, wanted.target_col):
+            raise CeldaError(
+                f"{raw.name}: a covariate cannot be called {name!r}, which is what Celda calls a column of its own: "
+                "rename it."
+            )
     id_col: str | None = wanted.id_col
     if id_col not in raw.frame and id_col == _DEFAULTS["id_col"]:
         id_col = None

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from celda.data.columns import Columns
+from celda.data.columns import ROW, Columns
 from celda.data.frequency import DAY, Frequency, infer_frequency
 from celda.data.reading import RawTable
 from celda.errors import CeldaError
@@ -67,7 +67,7 @@ def to_grid(raw: RawTable, columns: Columns, rows: pd.DataFrame, frequency: Freq
         positions.append(position + first_row)
         first_row += length
     grid = pd.concat(blocks, ignore_index=True)
-    values = rows.drop(columns=["unique_id", "ds", "row"]).set_index(np.concatenate(positions))
+    values = rows.drop(columns=["unique_id", "ds", ROW]).set_index(np.concatenate(positions))
     values = values.reindex(np.arange(first_row))
     if first_row > len(rows):
         raw.notes.append(
@@ -121,6 +121,6 @@ def _complain_of_irregular(
     else:
         hint = f"correct them, or pass freq={frequency.name!r} (--freq) to move each to the nearest step and average"
     raise CeldaError(
-        f"{raw.at(int(first['row']))}: time stamp {first['ds']} of series {first['unique_id']!r} is not on the grid of "
+        f"{raw.at(int(first[ROW]))}: time stamp {first['ds']} of series {first['unique_id']!r} is not on the grid of "
         f"{frequency.name!r}, as {len(off)} of its {len(index)} are not: {hint}."
     )

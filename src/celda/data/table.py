@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from celda.data.cleaning import check_covariates, clean_rows, split_at_last_value
-from celda.data.columns import Columns, covariate_names, match_columns
+from celda.data.columns import ROW, Columns, covariate_names, match_columns
 from celda.data.frequency import Frequency
 from celda.data.gridding import common_frequency, round_to_grid, to_grid
 from celda.data.reading import RawTable, Source, read_source
@@ -119,7 +119,7 @@ class Table:
             raw = read_source(future)
             name = raw.name
             columns = match_columns(raw, self.columns, target=False)
-            known = _stack(clean_rows(raw, columns, known_future=True).drop(columns="row"), known)
+            known = _stack(clean_rows(raw, columns, known_future=True).drop(columns=ROW), known)
         by_series = dict(iter(known.groupby("unique_id", sort=False))) if self.future else {}
         blocks = []
         for s, series in enumerate(self.ids):

@@ -54,6 +54,12 @@ def test_a_run_leaves_all_its_files(done):
     assert list(dict.fromkeys(phases)) == ["choose", "fit", "final"]
 
 
+def test_whoever_may_read_the_configuration_may_read_the_weights(done):
+    folder, _ = done
+    modes = {path.name: oct(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
+    assert {name: mode for name, mode in modes.items() if mode != modes["config.json"]} == {}
+
+
 def test_the_test_is_honest_and_the_forecast_is_of_the_future(done):
     folder, outcome = done
     test = pd.read_csv(folder / "test.csv", parse_dates=["ds", "cutoff"])

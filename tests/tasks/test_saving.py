@@ -88,7 +88,7 @@ def test_a_disk_that_refuses_leaves_the_former_model(fitted, saved, monkeypatch)
     def refuse(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(model_directory, "save_file", refuse)
+    monkeypatch.setattr(model_directory, "to_bytes", refuse)
     with pytest.raises(CeldaError, match="no space left"):
         fitted.save(saved)
     assert celda.load(saved).h == 7

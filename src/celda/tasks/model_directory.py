@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from celda.errors import CeldaError
@@ -50,7 +50,8 @@ def write_model(directory: Path, model: StoredModel, card: str) -> None:
         aside.mkdir(parents=True)
         for name, text in ((_CONFIG, config), (_PREPROCESSOR, preprocessor), (_CARD, card)):
             (aside / name).write_text(text, encoding="utf-8")
-        save_file(tensors, aside / _WEIGHTS, {_KEY: json.dumps(header)})
+        weights = to_bytes(tensors, {_KEY: json.dumps(header)})
+        (aside / _WEIGHTS).write_bytes(weights)  # save_file would let its owner alone read it
         if directory.exists():
             directory.replace(former)
         aside.replace(directory)

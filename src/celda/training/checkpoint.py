@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from celda.errors import CeldaError
@@ -28,7 +28,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) 
     header = {"format": _FORMAT, "scalars": text, "sha256": _digest(copies, text)}
     try:
         with written_aside(path) as aside:
-            save_file(copies, aside, header)
+            aside.write_bytes(to_bytes(copies, header))  # save_file would let its owner alone read it
     except (OSError, SafetensorError) as error:
         raise CeldaError(
             f"Cannot write the checkpoint {path}: {error}; the former one stands: make room or choose another folder, "

@@ -222,11 +222,33 @@ def test_steps_off_their_grid():
     ):
         read_table(frame(ds=[*range(0, 78, 2), 79]))
     with answered(
-        "... is not on the grid of 'MS', ...: bring all time stamps to the same day of the period, such as the first of the month."
+        "... is not on the grid of 'MS', ...: bring all to the day of the period that 'MS' stands for, such as the first of the month."
     ):
         read_table(
             frame(ds=[*pd.date_range("2020-01-01", periods=39, freq="MS"), pd.Timestamp("2030-01-15")]), freq="MS"
         )
+
+
+def test_months_that_do_not_begin_on_the_first_are_still_months():
+    months = pd.date_range("2020-01-01", periods=40, freq="MS") + pd.Timedelta("14D")
+    with answered("... is not on the grid of 'MS', as 40 of its 40 are not: bring all to the day of the period ..."):
+        read_table(frame(ds=months))
+
+
+def test_days_that_a_clock_change_has_moved():
+    moved = [f"{day:%Y-%m-%d}T{21 if day.day > 20 else 22}:00Z" for day in DAYS]
+    with answered("... not on the grid of 'D', ...: clocks have changed: give local times (...), or dates alone."):
+        read_table(frame(ds=moved))
+
+
+def test_whole_numbers_that_are_mostly_holes():
+    steps = [*range(30), *range(100, 110)]
+    words = (
+        "the DataFrame: whole numbers as time make 110 steps of 1 and only 40 are there: write dates as 2020-12-31, ..."
+    )
+    with answered(words):
+        read_table(frame(ds=steps))
+    assert len(read_table(frame(ds=steps), freq="1").frame) == 110
 
 
 def test_series_of_two_frequencies():

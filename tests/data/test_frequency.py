@@ -82,6 +82,11 @@ def test_a_time_of_day_stays_with_months():
         ("ME", (12,)),
         ("QE-NOV", (4,)),
         ("YS-JAN", ()),
+        ("BYE", ()),
+        ("3MS", (4,)),
+        ("BQE-DEC", (4,)),
+        ("2B", ()),
+        ("5B", ()),
         ("1", ()),
     ],
 )
@@ -106,6 +111,13 @@ def test_fewer_than_three_stamps_tell_nothing():
 def test_five_days_of_one_week_are_days():
     assert infer_frequency(grid("D", "2020-01-06", 5)).name == "D"
     assert infer_frequency(grid("B", "2020-01-06", 10)).name == "B"
+
+
+@pytest.mark.parametrize(("name", "now"), [("Q-DEC", "QE-DEC"), ("3M", "3ME"), ("A", "YE"), ("15T", "15min")])
+@pytest.mark.skipif(pd.__version__ < "3", reason="pandas still knows the names")
+def test_a_name_of_former_times_is_answered_with_that_of_today(name, now):
+    with pytest.raises(CeldaError, match=f"is unknown: write '{now}'"):
+        Frequency(name)
 
 
 @pytest.mark.parametrize("name", ["month", "", "0", "-1D", "0h", "1.5"])

@@ -219,3 +219,13 @@ def test_a_covariate_with_decimal_commas_is_a_number_and_noted_once(csv):
     assert list(table.frame["temp"][:3]) == [0.5, 1.5, 2.5]
     assert table.frame["city"][0] == "Leeds, UK"
     assert table.notes == ("Column 'temp': the comma in numbers such as '0,5' is a decimal comma.",)
+
+
+@pytest.mark.parametrize("kind", [str, int])
+def test_months_of_six_digits_are_dates(kind):
+    months = pd.date_range("2020-01-01", periods=30, freq="MS")
+    table = read_table(pd.DataFrame({"ds": months.strftime("%Y%m").astype(kind), "y": range(30)}))
+    assert pd.DatetimeIndex(table.frame["ds"]).equals(months.as_unit("us"))
+    assert table.notes == ("Column 'ds': numbers such as 202001 are read as dates (year, month).",)
+    counted = read_table(pd.DataFrame({"ds": range(202001, 202031), "y": range(30)}))
+    assert counted.freq == "1"  # there is no thirteenth month

@@ -16,8 +16,13 @@ MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 _EXAMPLES = "'30min', 'h', 'D', 'B', 'W-SUN', 'MS', 'ME', 'QS', 'YS', or a whole number for an integer index"
 # pandas 2.1 has other names than pandas 2.2 and later
 _NAMES_IN_PANDAS_2_1 = {"ME": "M", "BME": "BM", "QE": "Q", "YE": "A", "YS": "AS"}
-# Seasons of the calendar frequencies, in steps
-_CALENDAR_SEASONS = {"B": (5, 261), **dict.fromkeys(["MS", "ME", "BMS", "BME"], (12,)), "QS": (4,), "QE": (4,)}
+_FORMER_NAMES = {"H": "h", "T": "min", "S": "s", "M": "ME", "BM": "BME", "Q": "QE", "BQ": "BQE", "A": "YE", "Y": "YE"}
+# Cycles of the calendar frequencies, in units of their names
+_CALENDAR_CYCLES = {
+    "B": (5, 261),
+    **dict.fromkeys(["MS", "ME", "BMS", "BME"], (12,)),
+    **dict.fromkeys(["QS", "QE", "BQS", "BQE"], (4,)),
+}
 _WEEKDAYS = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 
@@ -50,6 +55,10 @@ class Frequency:
                 return pd.tseries.frequencies.to_offset(name)
             except ValueError:
                 continue
+        former = stem.lstrip("0123456789")
+        if former in _FORMER_NAMES:
+            now = stem.removesuffix(former) + _FORMER_NAMES[former] + dash + anchor
+            raise CeldaError(f"The frequency {self.name!r} is unknown: write {now!r}, as pandas calls it now.")
         raise CeldaError(f"The frequency {self.name!r} is unknown: write {_EXAMPLES}.")
 
     @cached_property
@@ -74,7 +83,10 @@ class Frequency:
     def seasons(self) -> tuple[int, ...]:
         """The natural season lengths in steps, shortest first: (48, 336) for half-hours, (7, 365) for days."""
         if self.seconds is None:
-            return () if self.is_integer else _CALENDAR_SEASONS.get(self.name.partition("-")[0], ())
+            if self.is_integer:
+                return ()
+            units = _CALENDAR_CYCLES.get(self.name.partition("-")[0].lstrip("0123456789"), ())
+            return tuple(n // self.offset.n for n in units if n % self.offset.n == 0 and n > self.offset.n)
         step = round(self.seconds * 1e6)
         # a minute or an hour is a season of fine steps only
         cycles = [(MINUTE, 12), (HOUR, 12), (DAY, 2), (WEEK, 2)]
@@ -169,6 +181,8 @@ def _infer_months(stamps: pd.DatetimeIndex) -> Frequency | None:
             if n == 3:
                 return Frequency(f"Q{edge}-{('JAN', 'FEB', 'DEC')[month % 3]}")
             return Frequency(_counted(n, f"M{edge}"))
+    if (stamps.day == stamps.day[0]).all():
+        return Frequency(_counted(n, "MS"))  # the 15th of each month, say: no grid has that, and to_grid says so
     business = {"BMS": pd.offsets.BusinessMonthBegin(), "BME": pd.offsets.BusinessMonthEnd()}
     for name, offset in business.items():
         if n == 1 and all(offset.is_on_offset(stamp) for stamp in stamps):

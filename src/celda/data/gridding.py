@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from celda.data.columns import ROW, Columns
-from celda.data.frequency import DAY, Frequency, infer_frequency
+from celda.data.frequency import DAY, HOUR, Frequency, infer_frequency
 from celda.data.reading import RawTable
 from celda.errors import CeldaError
 
@@ -43,6 +43,15 @@ def _fits(frequency: Frequency, stamps: pd.Index) -> bool:
 
 def _is_sparse(positions: np.ndarray) -> bool:
     return bool(positions[-1] >= _SPARSE * len(positions) + 100)
+
+
+def check_holes(raw: RawTable, rows: pd.DataFrame, frame: pd.DataFrame, frequency: Frequency) -> None:
+    """Hold that an inferred integer step does not leave most of the grid `frame` empty: it says little by itself."""
+    if frequency.is_integer and len(frame) > 2 * len(rows):
+        raise CeldaError(
+            f"{raw.name}: whole numbers as time make {len(frame)} steps of {frequency.name} and only {len(rows)} are "
+            f"there: write dates as 2020-12-31, or pass freq={frequency.name!r} (--freq) if the rest is really missing."
+        )
 
 
 def to_grid(raw: RawTable, columns: Columns, rows: pd.DataFrame, frequency: Frequency) -> pd.DataFrame:
@@ -102,6 +111,13 @@ def round_to_grid(raw: RawTable, rows: pd.DataFrame, frequency: Frequency) -> pd
     return result
 
 
+def _of_the_clock(stamps: pd.Index) -> bool:
+    """Whether daily stamps stand at two hours next to one another, as local midnights in UTC do."""
+    moments = pd.DatetimeIndex(stamps)
+    hours = np.unique((moments - moments.normalize()).total_seconds().to_numpy())
+    return len(hours) == 2 and float(np.ptp(hours)) in (HOUR, DAY - HOUR)
+
+
 def _complain_of_irregular(
     raw: RawTable, rows: pd.DataFrame, index: pd.Index, position: np.ndarray, frequency: Frequency
 ) -> None:
@@ -117,7 +133,9 @@ def _complain_of_irregular(
     if frequency.is_integer:
         hint = "correct them, or pass freq='1' (--freq 1)"
     elif frequency.seconds is None or frequency.seconds > DAY:
-        hint = "bring all time stamps to the same day of the period, such as the first of the month"
+        hint = f"bring all to the day of the period that {frequency.name!r} stands for, such as the first of the month"
+    elif frequency.seconds == DAY and _of_the_clock(stamps):
+        hint = "clocks have changed: give local times (pandas: tz_convert, then tz_localize(None)), or dates alone"
     else:
         hint = f"correct them, or pass freq={frequency.name!r} (--freq) to move each to the nearest step and average"
     raise CeldaError(

@@ -123,10 +123,13 @@ def _whole_numbers(raw: RawTable, name: str, numbers: pd.Series) -> pd.Index:
             "2020-12-31 23:30, or count the steps 0, 1, 2, ..."
         )
     whole = values.astype(np.int64)
-    if ((whole >= 1800_01_01) & (whole <= 2199_12_31)).all():
-        dates = pd.to_datetime(pd.Series(whole.astype(str)), format="%Y%m%d", errors="coerce")
+    for digits, parts in (("%Y%m%d", "year, month, day"), ("%Y%m", "year, month")):
+        least, most = (int(pd.Timestamp(edge).strftime(digits)) for edge in ("1800-01-01", "2199-12-31"))
+        if ((whole < least) | (whole > most)).any():
+            continue
+        dates = pd.to_datetime(pd.Series(whole.astype(str)), format=digits, errors="coerce")
         if dates.notna().all():
-            raw.notes.append(f"Column {name!r}: numbers such as {whole[0]} are read as dates (year, month, day).")
+            raw.notes.append(f"Column {name!r}: numbers such as {whole[0]} are read as dates ({parts}).")
             return pd.DatetimeIndex(dates).as_unit("us")
     if (whole >= 10**9).all():
         raw.notes.append(

@@ -11,7 +11,7 @@ import pandas as pd
 from celda.data.cleaning import check_covariates, clean_rows, split_at_last_value
 from celda.data.columns import ROW, Columns, covariate_names, match_columns
 from celda.data.frequency import Frequency
-from celda.data.gridding import common_frequency, round_to_grid, to_grid
+from celda.data.gridding import check_holes, common_frequency, round_to_grid, to_grid
 from celda.data.reading import RawTable, Source, read_source
 from celda.errors import CeldaError
 
@@ -174,6 +174,8 @@ def read_table(
     if freq is not None:
         rows = round_to_grid(raw, rows, frequency)
     frame = to_grid(raw, columns, rows, frequency)
+    if freq is None:
+        check_holes(raw, rows, frame, frequency)
     _note_constant(raw, frame)
     later = later[["unique_id", "ds", *columns.future]]
     return Table(frame, frequency, columns, later, notes=tuple(raw.notes))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from celda import Forecaster
 from celda.data import Preprocessor, Table, read_table
 
 N = 60
@@ -35,7 +36,7 @@ def table(frame: pd.DataFrame) -> Table:
 
 def test_the_columns_and_shapes_of_a_panel():
     whole = table(shops())
-    preprocessor = Preprocessor.fit(whole)
+    preprocessor = Preprocessor.fit(whole, scaling="minmax")
     panel = preprocessor.transform(whole)
     assert preprocessor.past_names == ("wind", "weather=rain", "weather=sun")
     assert preprocessor.future_names[:3] == ("price", "event=fair", "event=none")
@@ -113,8 +114,13 @@ def test_an_appended_future_is_not_taken_for_missing():
     assert torch.equal(panel.future, preprocessor.transform(whole).future)
 
 
+def test_the_scaling_is_the_forecasters():
+    scaling = Preprocessor.fit(table(shops())).to_dict()["scaling"]
+    assert scaling == Forecaster(1).scaler
+
+
 def test_a_new_series_is_scaled_by_its_own_history():
-    preprocessor = Preprocessor.fit(table(shops()))
+    preprocessor = Preprocessor.fit(table(shops()), scaling="minmax")
     other = table(shops(unique_id=np.repeat(["b", "c"], N), y=lambda t: t["y"] * 10))
     panel = preprocessor.transform(other)
     assert panel.ids == ("b", "c")

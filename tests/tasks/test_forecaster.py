@@ -2,6 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 
 import celda
@@ -111,6 +113,21 @@ def test_no_forecast_depends_on_what_came_after_it(frame):
     for name in ours.points:
         assert ours.points[name][0] == pytest.approx(theirs.points[name][0])
         assert ours.points[name][1] != pytest.approx(theirs.points[name][1])
+
+
+@given(days=st.integers(85, 125), seed=st.integers(0, 9), jump=st.floats(-1e5, 1e5), known=st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_what_comes_after_a_cutoff_cannot_change_its_forecasts(fitted, days, seed, jump, known):
+    first = daily(160 if known else days, seed, name="y" if known else "new")
+    whole = fitted.evaluate(first, step_size=1)
+    n = (157 if known else 3 * days // 4) - 1
+    cutoff = first["ds"].iloc[n]
+    changed = fitted.evaluate(first.assign(y=first["y"].mask(first["ds"] > cutoff, jump)), step_size=1)
+    before = whole.cutoffs <= cutoff
+    assert before.any()
+    for name in ("lstm", "ridge", "seasonal_naive"):
+        np.testing.assert_array_equal(whole.points[name][before], changed.points[name][before])
+    np.testing.assert_array_equal(whole.quantiles[before], changed.quantiles[before])
 
 
 def test_a_series_unknown_to_the_model_is_evaluated_on_its_second_half(fitted):

@@ -1,7 +1,11 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from celda.errors import CeldaError
+from celda.tasks import metrics
 from celda.tasks.losses import LOSSES, forecast_loss
 
 
@@ -35,6 +39,16 @@ def test_the_quantile_loss_is_the_mean_over_quantiles():
     model = Given([[[0.0, 2.0]] * 2] * 2)  # quantiles 0.1 and 0.9 of each value
     wanted = 2 * (0.1 * (1 + 2 + 3) + 0.1 * 1 + 0.9 * (0 + 1)) / 6
     assert forecast_loss("quantile", (0.1, 0.9))(model, BATCH).item() == pytest.approx(wanted)
+
+
+@given(arrays(float, (5, 3), elements=st.floats(-100, 100)), arrays(float, (5, 3, 3), elements=st.floats(-100, 100)))
+def test_the_losses_agree_with_the_measures(y, quantiles):
+    batch = {"future_y": torch.from_numpy(y), "future_mask": torch.ones(5, 3, dtype=torch.bool)}
+    levels = (0.1, 0.5, 0.9)
+    loss = forecast_loss("quantile", levels)(Given(quantiles.tolist()), batch).item()
+    assert loss == pytest.approx(metrics.pinball(y, quantiles, levels), rel=1e-5, abs=1e-5)
+    loss = forecast_loss("mae", (0.5,))(Given(quantiles[..., :1].tolist()), batch).item()
+    assert loss == pytest.approx(metrics.mae(y, quantiles[..., 0]), rel=1e-5, abs=1e-5)
 
 
 def test_there_are_three_losses():

@@ -57,10 +57,10 @@ class Preprocessor:
     calendar: tuple[str, ...]
 
     @classmethod
-    def fit(cls, table: Table, *, scaling: str = "minmax", calendar: bool = True) -> "Preprocessor":
+    def fit(cls, table: Table, *, scaling: str = "standard", calendar: bool = True) -> "Preprocessor":
         """Learn from the whole of `table`: give it the training part, `table.until(cut)`.
 
-        `scaling`: "minmax", "standard", "robust" or "none". `calendar`: whether to derive features from time stamps.
+        `scaling`: "standard", "minmax", "robust" or "none". `calendar`: whether to derive features from time stamps.
         """
         frame, columns = table.frame, table.columns
         first_rows = frame.iloc[table.starts[:-1]]
@@ -91,10 +91,11 @@ class Preprocessor:
         """The columns of `Panel.static`."""
         return _names(self.static)
 
-    def transform(self, table: Table) -> Panel:
+    def transform(self, table: Table, begin: np.ndarray | None = None) -> Panel:
         """Give the tensors of a table, extended into the future or not.
 
-        A series that was not there in training is scaled by its own history.
+        A series that was not there in training is scaled by its own history: by its first `begin[s]` steps alone, where
+        the rest is to be forecast.
         """
         if table.freq != self.freq:
             raise CeldaError(
@@ -103,7 +104,7 @@ class Preprocessor:
             )
         frame = table.frame
         notes: list[str] = []
-        scaler = self._scaler_of(table, notes)
+        scaler = self._scaler_of(table, begin, notes)
         y = frame["y"].to_numpy()
         series = np.repeat(np.arange(len(table.ids)), np.diff(table.starts))
         known = np.arange(len(frame)) < (table.starts[1:] - table.horizon)[series]
@@ -126,9 +127,10 @@ class Preprocessor:
             notes=tuple(notes),
         )
 
-    def _scaler_of(self, table: Table, notes: list[str]) -> Scaler:
+    def _scaler_of(self, table: Table, begin: np.ndarray | None, notes: list[str]) -> Scaler:
         known = pd.Index(self.ids).get_indexer(pd.Index(table.ids))
-        own = Scaler.fit(self.scaler.kind, _per_series(table))
+        first = table.lengths if begin is None else begin
+        own = Scaler.fit(self.scaler.kind, [y[:n] for y, n in zip(_per_series(table), first, strict=True)])
         if (known < 0).any():
             new = table.ids[int((known < 0).argmax())]
             notes.append(

@@ -207,7 +207,7 @@ class Forecaster(BaseEstimator):
         check_fitted(self)
         table = self.read(df)
         begin = self._seen(table)
-        panel = self.predictor_.preprocessor.transform(table)
+        panel = self.predictor_.preprocessor.transform(table, begin)
         windows = Windows(panel, self.sizes_.input_size, self.h, begin=begin, step_size=step_size or self.h)
         if not len(windows):
             series, until = next(iter(self.trained_until_.items()))

@@ -60,8 +60,12 @@ def test_it_starts_as_the_seasonal_naive_forecast():
     net, given = network(h=9, season=7), batch(h=9)
     torch.nn.init.zeros_(net.output.weight)
     torch.nn.init.zeros_(net.output.bias)
+    seen = {**given, "past_mask": torch.ones_like(given["past_mask"])}
     wanted = given["past_y"][:, [7, 8, 9, 10, 11, 12, 13, 7, 8]]
-    torch.testing.assert_close(net(given)[..., 0], wanted)
+    torch.testing.assert_close(net(seen)[..., 0], wanted)
+    gap = {**seen, "past_mask": seen["past_mask"].index_fill(1, torch.tensor([3, 8, 10]), False)}
+    before = given["past_y"][:, [7, 1, 9, 13, 11, 12, 13, 7, 1]]  # of one season before, or the last
+    torch.testing.assert_close(net(gap)[..., 0], before)
 
 
 def test_centred_windows_make_it_blind_to_the_level():

@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from celda.data import Preprocessor, Windows, read_table
 from celda.tasks.baselines import forecast_windows, ridge, seasonal_naive
@@ -12,10 +14,40 @@ def windows(y, input_size, h, **bounds):
 
 
 def test_seasonal_naive_repeats_the_last_season():
-    given = windows(np.arange(20.0), 6, 5)
-    forecast = forecast_windows(seasonal_naive(3, 5), given)
-    origin = given.origins[:, None]
+    some = windows(np.arange(20.0), 6, 5)
+    forecast = forecast_windows(seasonal_naive(3, 5), some)
+    origin = some.origins[:, None]
     assert forecast == pytest.approx(origin - 3 + np.arange(5) % 3, abs=1e-5)
+
+
+def naive_by_hand(window, season, h):
+    """The definition, a value at a time."""
+    seen = [value for value in window if not np.isnan(value)]
+    forecast = []
+    for step in range(h):
+        at = len(window) - season + step % season
+        while at >= 0 and np.isnan(window[at]):
+            at -= season
+        forecast.append(window[at] if at >= 0 else seen[-1])
+    return forecast
+
+
+@given(
+    season=st.integers(1, 6),
+    more=st.integers(0, 9),
+    h=st.integers(1, 8),
+    lost=st.floats(0, 0.9),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=30)
+def test_seasonal_naive_with_gaps(season, more, h, lost, seed):
+    draw = np.random.default_rng(seed)
+    y = draw.normal(size=60).round(3) * 10 + 500
+    y[1:-1][draw.random(58) < lost] = np.nan
+    test = windows(y, season + more, h)
+    forecast = forecast_windows(seasonal_naive(season, h), test)
+    wanted = [naive_by_hand(y[origin - season - more : origin], season, h) for origin in test.origins]
+    np.testing.assert_allclose(forecast, np.reshape(wanted, forecast.shape), rtol=1e-5)
 
 
 def test_the_ridge_learns_an_autoregression():

@@ -15,6 +15,19 @@ from celda.layers import Recurrent
 _LINE_PACE = 10.0
 
 
+def seasonal_naive(past: Tensor, seen: Tensor, season: int, h: int) -> Tensor:
+    """Repeat the last season of windows `past` (B, L), whose values count where `seen` (B, L): (B, h).
+
+    In the place of a missing value stands that of one season further back, and so on; of a step of the season that was
+    never seen, the last value; and where no value was, what fills `past`.
+    """
+    where = torch.where(seen, torch.arange(past.shape[1], device=past.device), -1)
+    in_season = F.pad(where, (-past.shape[1] % season, 0), value=-1).unflatten(1, (-1, season)).amax(1)
+    last = where.amax(1, keepdim=True)
+    at = torch.where(in_season < 0, last, in_season).clamp(min=0)
+    return past.gather(1, at)[:, torch.arange(h, device=past.device) % season]
+
+
 class ForecastNetwork(nn.Module):
     """Forecasts a horizon of h steps at once from a window of L steps.
 
@@ -71,7 +84,7 @@ class ForecastNetwork(nn.Module):
         level = batch["level"] if self.centre else torch.zeros_like(batch["level"])
         past, seen = batch["past_y"] - level, batch["past_mask"].to(batch["past_y"].dtype)
         known, static = batch["future_covariates"], batch["static_covariates"]
-        naive = past[:, self.input_size - self.season + torch.arange(self.h, device=past.device) % self.season]
+        naive = seasonal_naive(past, batch["past_mask"], self.season, self.h)
         steps = [past.unsqueeze(-1), seen.unsqueeze(-1), batch["past_covariates"], known[:, : self.input_size]]
         _, state = self.encoder(self._patches(torch.cat(steps, -1), static, at_start=True))
         ahead = torch.cat([naive.unsqueeze(-1), known[:, self.input_size :]], -1)

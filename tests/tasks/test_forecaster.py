@@ -83,7 +83,53 @@ def test_calibration_moves_the_intervals_and_not_the_median(frame, fitted):
     calibrated, raw = tiny(calibrate=True).fit(frame).predict(), fitted.predict()
     assert calibrated["lstm"].equals(raw["lstm"])
     assert not calibrated["lstm-lo-80"].equals(raw["lstm-lo-80"])
-    assert not fitted.predictor_.corrections.any()
+    assert not fitted.predictor_.corrections.moves.any()
+
+
+def test_corrections_are_in_the_units_of_the_series_and_not_of_the_last_scaling(frame):
+    """After the fit the series grows tenfold: its scale does, and the errors that were measured do not."""
+    forecaster = tiny(loss="mae", epochs=1).fit(frame)
+
+    def width():
+        forecast = forecaster.predict()
+        return (forecast["lstm-hi-80"] - forecast["lstm-lo-80"]).to_numpy()
+
+    before = width()
+    grown = daily(300)
+    grown.loc[150:, "y"] *= 10
+    forecaster.refit(grown)
+    assert width() == pytest.approx(before)
+
+
+def test_too_few_validation_windows_for_a_level_are_told(frame):
+    few, enough = tiny(loss="mae", epochs=1), tiny(loss="mae", epochs=1, val_size=40)
+    (note,) = [note for note in few.fit(frame).notes_ if "val_size" in note]
+    assert "8 forecasts of a step" in note
+    assert "to 88 %: an interval of 95 %" in note
+    assert not [note for note in enough.fit(frame).notes_ if "val_size" in note]
+
+
+def test_what_was_noticed_is_told(frame):
+    usual = daily(150, name="a").assign(kind="shop").sample(frac=1, random_state=0)
+    forecaster = tiny(epochs=1, past=["kind"]).fit(usual)
+    assert any("have been sorted" in note for note in forecaster.notes_)
+    other = daily(164, name="b").assign(kind="farm")
+    forecaster.predict(other)
+    assert any("'b', each scaled by its own history" in note for note in forecaster.notes_)
+    assert any("'farm' was not among the categories" in note for note in forecaster.notes_)
+    other.loc[120:150, "y"] = np.nan
+    test = forecaster.evaluate(other)
+    assert any("'farm' was not among the categories" in note for note in test.notes)
+    assert any(note.endswith("none to forecast, left out: 4.") for note in test.notes)
+    assert forecaster.notes_ == test.notes
+
+
+def test_the_unit_of_the_mase_is_that_of_training_whatever_history_is_given(frame, fitted):
+    longer = daily(164)
+    whole, part = fitted.evaluate(longer), fitted.evaluate(longer.iloc[120:])
+    assert whole.scores["MASE"]["lstm"] == pytest.approx(part.scores["MASE"]["lstm"])
+    y = frame["y"].to_numpy()
+    assert whole.scale[0] == pytest.approx(np.abs(y[7:] - y[:-7]).mean())
 
 
 def test_a_loss_of_the_point_alone_gets_its_intervals_from_calibration(frame):

@@ -24,7 +24,7 @@ class Windows(Dataset):
     targets are steps [origin, origin + h). Origins follow one another by `step_size`, and the targets of every window
     lie within steps [begin, end) of their series ((n,) or one number; all the history if None): with `end=cut`, nothing
     from the cut on is seen, and with `begin=cut` the targets are what comes after it. A window is left out where all of
-    its input or all of its targets are missing.
+    its input or all of its targets are missing; `left_out` counts these.
 
     Memory is that of the panel: windows are gathered when they are asked for. `windows[indices]` is a dict of
 
@@ -60,6 +60,7 @@ class Windows(Dataset):
         before = np.concatenate([[0], np.cumsum(panel.observed.numpy())])  # observed steps before each
         at = panel.starts[self.series] + self.origins
         useful = (before[at] > before[at - input_size]) & (before[at + h] > before[at])
+        self.left_out = int((~useful).sum())
         self.series, self.origins = self.series[useful], self.origins[useful]
 
     @classmethod

@@ -133,9 +133,10 @@ def _go(
     begun = time.perf_counter()
     where: dict[str, Any] = {"run": run.folder, "resume": resume, "quiet": quiet}
     forecaster.fit(table.until(-test_size), **where)
+    noticed = forecaster.notes_
     backtest = forecaster.evaluate(table)
     forecaster.refit(table, phase="final", **where)
-    notes = [*table.notes, _settled(forecaster), *backtest.notes, *_warnings(backtest)]
+    notes = list(dict.fromkeys([*noticed, _settled(forecaster), *backtest.notes, *_warnings(backtest)]))
     forecaster.test_scores_ = backtest.scores
     files = {"model": run.model, "test": run.write("test.csv", backtest.frame.to_csv(index=False))}
     drawn = {

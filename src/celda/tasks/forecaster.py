@@ -19,10 +19,11 @@ from celda.language import Cell
 from celda.models import ForecastNetwork
 from celda.tasks import intervals, saved_forecaster
 from celda.tasks.backtest import Backtest, long_frame
+from celda.tasks.corrections import Corrections
 from celda.tasks.losses import forecast_loss
 from celda.tasks.options import check_fitted, check_options
-from celda.tasks.predictor import Predictor, chunks
-from celda.tasks.rolling import backtest
+from celda.tasks.predictor import Predictor
+from celda.tasks.rolling import backtest, naive_scales, steps_seen
 from celda.tasks.sizes import Sizes, best_epoch, check_held_out
 from celda.training import History, TrainingConfig, fit
 
@@ -71,7 +72,10 @@ class Forecaster(BaseEstimator):
         sizes_: the `Sizes` that were given or derived. epochs_: how many epochs were best.
         predictor_: the network, the preprocessor and the corrections of the intervals.
         histories_: the `History` of each phase of training.
-        trained_until_: the last time stamp the network learnt from, by series.
+        trained_until_: the last time stamp the network learnt from, and
+        naive_scale_: the seasonal naive error of what it learnt from (the unit of the MASE), by series.
+        notes_: what the last call of a method noticed: what it guessed, sorted or filled in, and what differs from the
+            training.
     """
 
     def __init__(
@@ -147,6 +151,7 @@ class Forecaster(BaseEstimator):
         """
         check_options(self)
         table = self.read(df)
+        self.notes_ = table.notes
         self.sizes_ = Sizes.derive(self, table)
         self.histories_: dict[str, History] = {}
         cut = table.lengths - self.sizes_.val_size
@@ -154,6 +159,7 @@ class Forecaster(BaseEstimator):
         network, preprocessor = self._train(table, cut, self.sizes_.epochs, "choose", where)
         self.epochs_ = best_epoch(self.histories_["choose"], self.sizes_.epochs)
         corrections = self._corrections(Predictor(network, preprocessor, self._no_corrections), table, cut)
+        self._note(corrections.notes)
         self._train_on_all(table, corrections, "fit", where)
         return self
 
@@ -170,6 +176,7 @@ class Forecaster(BaseEstimator):
         check_fitted(self)
         table = self.read(df)
         table.require(self.sizes_.input_size, self.h)
+        self.notes_ = table.notes
         self._train_on_all(table, self.predictor_.corrections, phase, _Where(run, resume, quiet))
         return self
 
@@ -191,7 +198,10 @@ class Forecaster(BaseEstimator):
             raise CeldaError(
                 "A model that was loaded holds no history to forecast from: give it, predict('my.csv') or predict(df)."
             )
-        panel = self.predictor_.preprocessor.transform(table.extend(self.h, future_df))
+        table = table.extend(self.h, future_df)
+        panel = self.predictor_.preprocessor.transform(table)
+        self.notes_ = table.notes
+        self._note(panel.notes)
         windows = Windows.latest(panel, self.sizes_.input_size, self.h)
         quantiles = self.predictor_.quantiles(windows)
         whose = {"unique_id": np.array(panel.ids)}
@@ -206,7 +216,7 @@ class Forecaster(BaseEstimator):
         """
         check_fitted(self)
         table = self.read(df)
-        begin = self._seen(table)
+        begin = steps_seen(table, self.trained_until_)
         panel = self.predictor_.preprocessor.transform(table, begin)
         windows = Windows(panel, self.sizes_.input_size, self.h, begin=begin, step_size=step_size or self.h)
         if not len(windows):
@@ -215,7 +225,10 @@ class Forecaster(BaseEstimator):
                 f"There is nothing to evaluate on: the model has learnt from series {series!r} up to {until}, and a "
                 f"test needs {self.h} steps after that: give a table that goes further."
             )
-        return backtest(self.predictor_, table, windows, begin, self.name, self.level)
+        scale = naive_scales(table, begin, self.sizes_.season) | self.naive_scale_
+        result = backtest(self.predictor_, table, windows, begin, scale, self.name, self.level)
+        self.notes_ = result.notes
+        return result
 
     def cross_validation(
         self,
@@ -309,13 +322,14 @@ class Forecaster(BaseEstimator):
         return intervals.quantiles_of(self.level) if self.loss == "quantile" else (0.5,)
 
     @property
-    def _no_corrections(self) -> np.ndarray:
-        return np.zeros((len(self.level), self.h))
+    def _no_corrections(self) -> Corrections:
+        return Corrections(np.zeros((len(self.level), self.h)))
 
-    def _train_on_all(self, table: Table, corrections: np.ndarray, phase: str, where: _Where) -> None:
+    def _train_on_all(self, table: Table, corrections: Corrections, phase: str, where: _Where) -> None:
         network, preprocessor = self._train(table, table.lengths, self.epochs_, phase, where)
         self.predictor_ = Predictor(network, preprocessor, corrections)
         self._table: Table | None = table
+        self.naive_scale_ = naive_scales(table, table.lengths, self.sizes_.season)
         stamps = table.frame["ds"].iloc[table.starts[1:] - 1].tolist()
         self.trained_until_ = dict(zip(table.ids, stamps, strict=True))
 
@@ -334,6 +348,7 @@ class Forecaster(BaseEstimator):
         )
         preprocessor = Preprocessor.fit(table.until(end), scaling=self.scaler, calendar=self.calendar)
         panel = preprocessor.transform(table)
+        self._note(panel.notes)
         network = self.build_network(preprocessor)
         train, valid = self._windows(panel, end=end), self._windows(panel, begin=end)
         loss = forecast_loss(self.loss, self._quantiles)
@@ -356,24 +371,12 @@ class Forecaster(BaseEstimator):
     def _windows(self, panel: Panel, begin: np.ndarray | None = None, end: np.ndarray | None = None) -> Windows:
         return Windows(panel, self.sizes_.input_size, self.h, begin=begin, end=end)
 
-    def _corrections(self, predictor: Predictor, table: Table, cut: np.ndarray) -> np.ndarray:
-        """By how much to move the ends of the intervals, from windows after `cut`, which `predictor` has not seen."""
+    def _corrections(self, predictor: Predictor, table: Table, cut: np.ndarray) -> Corrections:
+        """How to correct the intervals, from windows after `cut`, which `predictor` has not learnt from."""
         windows = self._windows(predictor.preprocessor.transform(table), begin=cut)
         if not (self.calibrates and self.level and len(windows)):
             return self._no_corrections
-        batches = (windows[chosen] for chosen in chunks(windows))
-        y = np.concatenate([np.where(batch["future_mask"], batch["future_y"], np.nan) for batch in batches])
-        return intervals.calibrate(y, predictor.raw(windows), self.level)
+        return Corrections.find(windows, predictor.raw(windows), self.level)
 
-    def _seen(self, table: Table) -> np.ndarray:
-        """How many steps of each series the network has learnt from, or half of a series that it does not know."""
-        ends = zip(table.ids, table.starts[:-1], table.starts[1:], strict=True)
-        stamps = table.frame["ds"]
-        return np.array(
-            [
-                int((stamps.iloc[a:b] <= self.trained_until_[name]).sum())
-                if name in self.trained_until_
-                else int(b - a) // 2
-                for name, a, b in ends
-            ]
-        )
+    def _note(self, notes: Sequence[str]) -> None:
+        self.notes_ = tuple(dict.fromkeys((*self.notes_, *notes)))

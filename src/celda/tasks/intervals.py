@@ -1,9 +1,13 @@
 """Prediction intervals: which quantiles a level needs, and split-conformal calibration of what the network gives.
 
-The network is fitted without the validation windows; how far the actual values of those lie outside its intervals says
-by how much to widen them (or, where they lie well inside, to narrow them). With the quantile loss that is conformalised
-quantile regression (Romano, Patterson & Candès 2019); with another loss the interval starts as the point itself, which
-is split-conformal prediction (Lei et al. 2018).
+The weights of the network are fitted without the validation windows; how far the actual values of those lie outside its
+intervals says by how much to widen them (or, where they lie well inside, to narrow them). With the quantile loss that
+is conformalised quantile regression (Romano, Patterson & Candès 2019); with another loss the interval starts as the
+point itself, which is split-conformal prediction (Lei et al. 2018).
+
+The levels hold nearly, not exactly: the same windows chose the number of epochs, they overlap, and the network that
+forecasts is trained anew on more. With n scores of a step no level above n / (n + 1) can be held: the largest score
+stands for it.
 """
 
 from __future__ import annotations
@@ -44,10 +48,11 @@ def calibrate(y: Array, forecast: Array, level: Sequence[float]) -> Array:
 
 
 def widen(forecast: Array, moves: Array) -> Array:
-    """Move the ends of the intervals of (N, h, quantiles) outwards by `moves` (levels, h); nothing crosses."""
+    """Move the ends of the intervals of (N, h, quantiles) outwards by `moves` ([N,] levels, h); nothing crosses."""
     wide = forecast.copy()
     middle = forecast.shape[-1] // 2
-    for k, move in enumerate(moves):
+    for k in range(moves.shape[-2]):
+        move = moves[..., k, :]
         low, high = ends(forecast, k)
         wide[..., middle - 1 - k] = np.minimum(low - move, wide[..., middle - k])
         wide[..., middle + 1 + k] = np.maximum(high + move, wide[..., middle + k])

@@ -55,7 +55,7 @@ def _intervals(f: Forecaster) -> str:
         return "none"
     levels = ", ".join(f"{one:g} %" for one in sorted(f.level))
     how = ["learnt as quantiles"] if f.loss == "quantile" else []
-    how += ["corrected on the validation part (split-conformal)"] if f.calibrates else []
+    how += ["corrected on the validation part, which also chose the epochs (split-conformal)"] if f.calibrates else []
     return f"{levels}; {', '.join(how)}"
 
 

@@ -11,21 +11,22 @@ import torch
 from celda.data import Preprocessor, Windows
 from celda.models import ForecastNetwork
 from celda.tasks import intervals
+from celda.tasks.corrections import Corrections
 
 _BATCH = 512  # windows that are forecast at once
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """`corrections` (levels, h): by how much the ends of the intervals move outwards, in scaled units."""
+    """A network, what scales its series, and how its intervals are corrected."""
 
     network: ForecastNetwork
     preprocessor: Preprocessor
-    corrections: np.ndarray
+    corrections: Corrections
 
     def quantiles(self, windows: Windows) -> np.ndarray:
         """The forecasts of N windows: (N, h, quantiles), the median (or the point) in the middle, none crossing."""
-        corrected = intervals.widen(self.raw(windows), self.corrections)
+        corrected = intervals.widen(self.raw(windows), self.corrections.of(windows))
         return windows.panel.scaler.inverse(corrected, windows.series)
 
     @torch.no_grad()
@@ -37,7 +38,7 @@ class Predictor:
             batch = {name: value.to(device) for name, value in windows[chosen].items()}
             outputs.append(self.network(batch).cpu())
         raw: np.ndarray = torch.cat(outputs).double().numpy()
-        return intervals.spread(raw, len(self.corrections))
+        return intervals.spread(raw, len(self.corrections.moves))
 
 
 def chunks(windows: Windows) -> Iterator[np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,18 @@ from celda.tasks.predictor import Predictor
 
 
 def backtest(
-    predictor: Predictor, table: Table, windows: Windows, begin: np.ndarray, name: str, level: Sequence[float]
+    predictor: Predictor,
+    table: Table,
+    windows: Windows,
+    begin: np.ndarray,
+    scale: Mapping[str, float],
+    name: str,
+    level: Sequence[float],
 ) -> Backtest:
     """Forecast `windows` of `table` with the network, whose column is `name`, and with the baselines.
 
     The targets lie from step `begin` (n,) of the series on; the ridge autoregression learns from what is before.
+    `scale`: the unit of the MASE by series.
     """
     quantiles = predictor.quantiles(windows)
     season, h = predictor.network.season, windows.h
@@ -29,16 +37,39 @@ def backtest(
     points["seasonal_naive"] = forecast_windows(seasonal_naive(season, h), windows)
     y = table.frame["y"].to_numpy()
     at = table.starts[windows.series] + windows.origins
-    scale = [metrics.naive_scale(y[start : start + n], season) for start, n in zip(table.starts, begin, strict=False)]
+    notes = [*table.notes, *windows.panel.notes]
+    if windows.left_out:
+        notes.append(f"Windows that hold no value to look back on, or none to forecast, left out: {windows.left_out}.")
+    if learnt is None:
+        notes.append("No ridge autoregression: the history holds no two whole windows to learn it from.")
     return Backtest(
         points=points,
         quantiles=quantiles,
         level=tuple(sorted(level)),
         y=y[at[:, None] + np.arange(h)],
         last=table.frame.groupby("unique_id", sort=False)["y"].ffill().to_numpy()[at - 1],
-        scale=np.array(scale)[windows.series],
+        scale=np.array([scale[one] for one in table.ids])[windows.series],
         ids=np.array(table.ids)[windows.series],
         cutoffs=windows.cutoffs,
         stamps=windows.target_stamps,
-        notes=() if learnt else ("No ridge autoregression: the history holds no two whole windows to learn it from.",),
+        notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def steps_seen(table: Table, trained_until: Mapping[str, Any]) -> np.ndarray:
+    """How many steps of each series the network has learnt from, or half of a series that it does not know: (n,)."""
+    blocks = zip(table.ids, table.starts[:-1], table.starts[1:], strict=True)
+    stamps = table.frame["ds"]
+    return np.array(
+        [
+            int((stamps.iloc[a:b] <= trained_until[name]).sum()) if name in trained_until else int(b - a) // 2
+            for name, a, b in blocks
+        ]
+    )
+
+
+def naive_scales(table: Table, end: np.ndarray, season: int) -> dict[str, float]:
+    """The seasonal naive error in the first `end` (n,) steps of each series, by series."""
+    y = table.frame["y"].to_numpy()
+    series = zip(table.ids, table.starts[:-1], end, strict=True)
+    return {name: metrics.naive_scale(y[start : start + n], season) for name, start, n in series}

@@ -14,6 +14,7 @@ from celda import cells
 from celda.data import Preprocessor
 from celda.errors import CeldaError
 from celda.language import Cell
+from celda.tasks.corrections import Corrections
 from celda.tasks.model_card import forecaster_card
 from celda.tasks.model_directory import StoredModel, write_model
 from celda.tasks.predictor import Predictor
@@ -28,6 +29,7 @@ TASK = "forecast"
 def save(forecaster: Forecaster, directory: Path) -> None:
     """Write a fitted forecaster."""
     predictor = forecaster.predictor_
+    corrections = predictor.corrections
     cell = cells.find(forecaster.cell)
     config = {
         "celda": celda.__version__,
@@ -35,7 +37,8 @@ def save(forecaster: Forecaster, directory: Path) -> None:
         "equations": cell.equations().splitlines(),
         "sizes": asdict(forecaster.sizes_),
         "epochs": forecaster.epochs_,
-        "corrections": predictor.corrections.tolist(),
+        "corrections": {"moves": corrections.moves.tolist(), "units": dict(corrections.units)},
+        "naive_scale": {name: None if np.isnan(one) else one for name, one in forecaster.naive_scale_.items()},
         "trained_until": {name: _plain(stamp) for name, stamp in forecaster.trained_until_.items()},
     }
     stored = StoredModel(TASK, config, predictor.preprocessor.to_dict(), predictor.network.state_dict())
@@ -52,12 +55,14 @@ def restore(kind: type[Forecaster], stored: StoredModel, cell: Cell | None) -> F
             f"The model was trained with a cell {trained!r} of other equations than {found!r}: give that cell."
         )
     forecaster.sizes_, forecaster.epochs_ = Sizes(**config["sizes"]), config["epochs"]
-    forecaster.histories_, forecaster._table = {}, None
+    forecaster.histories_, forecaster.notes_, forecaster._table = {}, (), None
     preprocessor = Preprocessor.from_dict(stored.preprocessor)
     network = forecaster.build_network(preprocessor)
     network.load_state_dict(stored.tensors)
-    corrections = np.array(config["corrections"]).reshape(len(forecaster.level), forecaster.h)
+    moves = np.array(config["corrections"]["moves"]).reshape(len(forecaster.level), forecaster.h)
+    corrections = Corrections(moves, config["corrections"]["units"])
     forecaster.predictor_ = Predictor(network.eval(), preprocessor, corrections)
+    forecaster.naive_scale_ = {name: np.nan if one is None else one for name, one in config["naive_scale"].items()}
     forecaster.trained_until_ = {
         name: stamp if isinstance(stamp, int) else pd.Timestamp(stamp)
         for name, stamp in config["trained_until"].items()

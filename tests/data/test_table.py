@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celda.data import Frequency, read_table
+from celda.errors import CeldaError
 
 HOURS = pd.date_range("2020-01-01", periods=48, freq="h")
 
@@ -135,6 +136,35 @@ def test_the_future_in_a_table_of_its_own(tmp_path):
     extended = table.extend(3, path).frame
     assert list(extended["price"][40:43]) == [40, 41, 42]
     assert list(extended["price"][73:]) == [30, 31, 32]
+
+
+def known_ahead(history, future, **options):
+    table = read_table(history, future=["price"], **options)
+    return list(table.extend(len(future), future).frame["price"][-len(future) :])
+
+
+def test_a_table_of_the_future_is_read_as_the_history_was():
+    def rows(stamps):
+        return pd.DataFrame({"ds": stamps, "price": np.arange(len(stamps), dtype=float)})
+
+    hours = pd.date_range("2020-06-01", periods=25, freq="h", tz="Europe/Berlin")
+    assert known_ahead(rows(hours[:24]).assign(y=1.0), rows(hours[24:])) == [0]  # a midnight alone is turned to UTC too
+    text = hours.map(pd.Timestamp.isoformat)
+    assert known_ahead(rows(text[:24]).assign(y=1.0), rows(text[24:])) == [0]
+    dates = pd.date_range("2020-01-10", periods=30).strftime("%d/%m/%Y")
+    assert known_ahead(rows(dates[:24]).assign(y=1.0), rows(dates[24:])) == list(range(6))
+    off = HOURS + pd.Timedelta("2min")
+    assert known_ahead(rows(HOURS[:40]).assign(y=1.0), rows(off[40:]), freq="h") == list(range(8))
+
+
+def test_the_series_of_a_table_of_the_future():
+    history = pd.concat([series("a", 40), series("b", 40)]).assign(price=1.5)
+    ahead = series("a", 3, first=40).drop(columns="y").assign(price=[1.0, 2.0, 3.0])
+    with pytest.raises(CeldaError, match="has no column 'unique_id' that says which of the 2 series"):
+        read_table(history, future=["price"]).extend(3, ahead.drop(columns="unique_id"))
+    one = read_table(history[:40], future=["price"])
+    assert list(one.extend(3, ahead.drop(columns="unique_id")).frame["price"][-3:]) == [1, 2, 3]
+    assert "have been sorted" in " ".join(one.extend(3, ahead[::-1]).notes)
 
 
 @pytest.mark.parametrize(("first", "freq"), [("2020-01-31", "ME"), ("2020-01-01", "B"), ("2020-01-05", "W-SUN")])

@@ -1,8 +1,11 @@
 """Every wrong option and every wrong order of calls gets one line that says what to write instead."""
 
+import dataclasses
+
 import pytest
 
 import celda
+from celda.cells import CELLS
 from celda.errors import CeldaError
 from tests.tasks.conftest import daily, tiny
 
@@ -57,6 +60,18 @@ def test_not_fitted_yet(call):
         call(tiny())
 
 
+@pytest.mark.parametrize("step_size", [0, -1, 1.5, "2", True])
+def test_a_step_size_that_cannot_be(fitted, step_size):
+    with pytest.raises(CeldaError, match=f"step_size={step_size!r} cannot be used"):
+        fitted.evaluate(daily(164), step_size=step_size)
+
+
+@pytest.mark.parametrize("name", ["y", "ridge", "seasonal_naive", "cutoff"])
+def test_a_cell_that_is_called_like_a_column(name):
+    with pytest.raises(CeldaError, match=f"A cell cannot be called '{name}' here"):
+        tiny(cell=dataclasses.replace(CELLS["gru"], name=name)).fit(daily())
+
+
 def test_nothing_to_evaluate_on(fitted):
     with pytest.raises(CeldaError, match=r"learnt from series 'y' up to 2021-06-02.*a test needs 7 steps after that"):
         fitted.evaluate(daily(156))
@@ -76,8 +91,10 @@ def test_another_frequency_to_predict_from(fitted):
 @pytest.mark.parametrize(
     ("options", "answer"),
     [
-        ({"n_windows": 0}, "n_windows=0 and step_size=7 are at least 1"),
-        ({"step_size": 0}, "step_size=0"),
+        ({"n_windows": 0}, "n_windows=0 cannot be used: it is a whole number of at least 1"),
+        ({"n_windows": 1.5}, "n_windows=1.5 cannot be used"),
+        ({"n_windows": "2"}, "n_windows='2' cannot be used"),
+        ({"step_size": 0}, "step_size=0 cannot be used"),
         ({"n_windows": 30}, "Series 'y' has 150 steps, so 210 of them cannot be held out: write a smaller n_windows"),
         ({"n_windows": 17}, "Series 'y' has 31 steps to learn from, and 35 are needed"),
     ],

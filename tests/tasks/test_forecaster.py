@@ -203,6 +203,42 @@ def test_cross_validation_rolls_the_origin(frame, refit):
     assert (merged["y"] == merged["y_actual"]).all()
 
 
+@pytest.mark.parametrize("refit", [False, True])
+def test_the_scores_and_notes_of_a_cross_validation(frame, refit):
+    forecaster = tiny(epochs=1, loss="mae")
+    table = forecaster.cross_validation(frame, n_windows=2, refit=refit)
+    assert forecaster.scores_["MAE"]["lstm"] == pytest.approx((table["lstm"] - table["y"]).abs().mean())
+    assert forecaster.scores_["MAE"]["ridge"] == pytest.approx((table["ridge"] - table["y"]).abs().mean())
+    assert any("val_size" in note for note in forecaster.notes_)
+
+
+def test_series_keep_the_names_that_they_were_given():
+    shops = pd.concat([daily(90, 1, name=7), daily(90, 2, name=12)])
+    forecaster = tiny(epochs=1).fit(shops)
+    assert forecaster.predict()["unique_id"].unique().tolist() == [7, 12]
+    longer = pd.concat([daily(97, 1, name=7), daily(97, 2, name=12)])
+    test = forecaster.evaluate(longer).frame
+    assert len(test.merge(longer, on=["unique_id", "ds"])) == 14
+    padded = forecaster.predict(longer.assign(unique_id=longer["unique_id"].map(" {} ".format)))
+    assert padded["unique_id"].unique().tolist() == ["7", "12"]
+    assert padded["lstm"].tolist() == forecaster.predict(longer)["lstm"].tolist()
+    assert not [note for note in forecaster.notes_ if "not there in training" in note]
+
+
+def test_a_fitted_forecaster_reads_with_the_columns_and_the_frequency_that_it_found(frame, tmp_path):
+    found = frame.rename(columns={"ds": "day", "y": "load"})
+    forecaster = tiny(epochs=1, freq=None, input_size=7).fit(found)
+    later = found.assign(other=1.0, more=2.0, checked=frame["ds"])
+    forecaster.save(tmp_path / "model")
+    for model in (forecaster, celda.load(tmp_path / "model")):
+        pd.testing.assert_frame_equal(model.predict(later), forecaster.predict())
+    working = daily(150).query("ds.dt.day_of_week < 5")
+    business = tiny(epochs=1, input_size=5, h=2, val_size=10).fit(working)
+    assert business.predictor_.preprocessor.freq == "B"
+    assert business.predict(working[-5:])["ds"].tolist() == business.predict()["ds"].tolist()  # five days of a week
+    assert business.fit(frame).predictor_.preprocessor.freq == "D"
+
+
 def test_cross_validation_leaves_the_forecaster_as_it_was(frame):
     forecaster = tiny(epochs=1)
     forecaster.cross_validation(frame)

@@ -1,5 +1,7 @@
 """From raw cells to clean rows: parsed, sorted, each time stamp once; what cannot be is an error that names its row."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -31,7 +33,17 @@ def _ids(raw: RawTable, columns: Columns) -> pd.Series:
     if ids.isna().any():
         first = raw.at(int(ids.isna().argmax()))
         raise CeldaError(f"{first}: no series in column {columns.id_col!r}: every row says which series it is of.")
-    return ids.astype(str).astype(object)
+    return ids.astype(str).str.strip().astype(object)
+
+
+def labels_of(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> dict[str, Any]:
+    """Give the name of each series as it was given, where it was no text."""
+    if columns.id_col is None:
+        return {}
+    first = rows.drop_duplicates("unique_id")
+    given = raw.frame[columns.id_col].iloc[first[ROW].to_numpy()]
+    pairs = zip(first["unique_id"], given, strict=True)
+    return {name: one for name, one in pairs if not isinstance(one, str)}
 
 
 def _covariate(raw: RawTable, name: str) -> np.ndarray:

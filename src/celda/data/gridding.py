@@ -13,12 +13,14 @@ from celda.errors import CeldaError
 _SPARSE = 10  # a grid with so many times the stamps that are there is the wrong grid
 
 
-def common_frequency(raw: RawTable, rows: pd.DataFrame) -> Frequency:
+def common_frequency(raw: RawTable, rows: pd.DataFrame, likely: str | None = None) -> Frequency:
     """Infer the frequency of each series; give the one that fits all, or else that of the most rows.
 
-    CeldaError where there is none.
+    The `likely` one is taken where at least two of three of its steps are there. CeldaError where there is none.
     """
     series = [pd.Index(stamps) for _, stamps in rows.groupby("unique_id", sort=False)["ds"]]
+    if likely is not None and _is_dense(Frequency(likely), series):
+        return Frequency(likely)
     votes: Counter[Frequency] = Counter()
     for stamps in series:
         frequency = infer_frequency(stamps)
@@ -39,6 +41,15 @@ def common_frequency(raw: RawTable, rows: pd.DataFrame) -> Frequency:
 def _fits(frequency: Frequency, stamps: pd.Index) -> bool:
     positions = frequency.positions(stamps)
     return bool((positions >= 0).all()) and not _is_sparse(positions)
+
+
+def _is_dense(frequency: Frequency, series: list[pd.Index]) -> bool:
+    if any(frequency.is_integer == isinstance(stamps, pd.DatetimeIndex) for stamps in series):
+        return False
+    positions = [frequency.positions(stamps) for stamps in series]
+    if any((position < 0).any() for position in positions):
+        return False
+    return 2 * sum(int(position[-1]) + 1 for position in positions) <= 3 * sum(map(len, series))
 
 
 def _is_sparse(positions: np.ndarray) -> bool:
@@ -88,9 +99,14 @@ def to_grid(raw: RawTable, columns: Columns, rows: pd.DataFrame, frequency: Freq
     return pd.concat([grid, values], axis=1)
 
 
+def rounds(frequency: Frequency) -> bool:
+    """Whether stamps can be moved to a nearest step: it has a fixed length, of a day at most."""
+    return frequency.seconds is not None and frequency.seconds <= DAY
+
+
 def round_to_grid(raw: RawTable, rows: pd.DataFrame, frequency: Frequency) -> pd.DataFrame:
     """Move every time stamp to the nearest step of the given frequency; values that meet there are averaged."""
-    if frequency.seconds is None or frequency.seconds > DAY:
+    if not rounds(frequency):
         return rows
     by_series = rows.groupby("unique_id", sort=False)["ds"]
     rounded = pd.concat([pd.Series(frequency.nearest(pd.DatetimeIndex(s)), index=s.index) for _, s in by_series])

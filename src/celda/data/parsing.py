@@ -107,7 +107,7 @@ def _without_zone(raw: RawTable, name: str, stamps: pd.Series) -> pd.Series:
     if stamps.dt.tz is None:
         return stamps
     plain: pd.Series = stamps.dt.tz_localize(None)
-    if not (plain == plain.dt.normalize()).all():
+    if not _keep_their_date(raw, bool((plain == plain.dt.normalize()).all())):
         raw.notes.append(f"Column {name!r}: time stamps in {stamps.dt.tz} are turned to UTC.")
         plain = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
     return plain
@@ -162,10 +162,14 @@ def _iso(raw: RawTable, name: str, text: pd.Series) -> pd.Series:
             f"{raw.at(first)}: {text.iloc[first]!r} in column {name!r} and the stamps before it do not agree on having "
             "a time zone: give every time stamp its offset, or none."
         )
-    if text.str.match(_MIDNIGHT).all():
+    if _keep_their_date(raw, bool(text.str.match(_MIDNIGHT).all())):
         return pd.to_datetime(text.str.split("[T ]").str[0], format="ISO8601", errors="coerce")
     raw.notes.append(f"Column {name!r}: time stamps with an offset are turned to UTC.")
     return pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
+
+
+def _keep_their_date(raw: RawTable, midnights: bool) -> bool:
+    return raw.habits.setdefault("midnights", midnights) and midnights
 
 
 def _numbered(raw: RawTable, name: str, text: pd.Series) -> pd.Series | None:
@@ -176,13 +180,16 @@ def _numbered(raw: RawTable, name: str, text: pd.Series) -> pd.Series | None:
     one, two = pd.to_numeric(parts[0]), pd.to_numeric(parts[2])
     if (parts[1].dropna() == ".").all():  # nobody writes 12.31.2020
         day, month = parts[0], parts[2]
-    elif (one > 12).any() == (two > 12).any():
+    elif (one > 12).any() == (two > 12).any() and ((one > 12).any() or "day_first" not in raw.habits):
         raise CeldaError(
             f"{raw.at(0)}: {text.iloc[0]!r} in column {name!r} may be day first or month first, and the other rows do "
             "not tell which: write dates as 2020-12-31."
         )
     else:
-        day, month, words = (parts[0], parts[2], "day") if (one > 12).any() else (parts[2], parts[0], "month")
+        seen = (one > 12).any(), (two > 12).any()
+        day_first = bool(seen[0]) if any(seen) else raw.habits["day_first"]
+        raw.habits["day_first"] = day_first
+        day, month, words = (parts[0], parts[2], "day") if day_first else (parts[2], parts[0], "month")
         raw.notes.append(f"Column {name!r}: dates such as {text.iloc[0]!r} are read {words} first.")
     year = parts[3].where(parts[3].str.len() == 4, "20" + parts[3])
     time = parts[4].fillna("00:00")

@@ -25,12 +25,15 @@ class RawTable:
 
     `separator`: what stands between the cells of a CSV line; None for other sources.
     `notes`: what was done on the way, one sentence each.
+    `habits`: how time stamps are read that could be read in two ways: `midnights` of a time zone keep their date, the
+    `day_first`. Settled by the first table, and kept for a table of its future.
     """
 
     frame: pd.DataFrame
     name: str
     separator: str | None = None
     notes: list[str] = field(default_factory=list)
+    habits: dict[str, bool] = field(default_factory=dict)
 
     def at(self, row: int) -> str:
         """Say where the row of this position in `frame` is found in the source."""

@@ -1,17 +1,18 @@
 """Long tables: series of unequal length, one under another, each on the regular grid of its time stamps."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import starmap
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from celda.data.cleaning import check_covariates, clean_rows, split_at_last_value
+from celda.data.cleaning import check_covariates, clean_rows, labels_of, split_at_last_value
 from celda.data.columns import ROW, Columns, covariate_names, match_columns
 from celda.data.frequency import Frequency
-from celda.data.gridding import check_holes, common_frequency, round_to_grid, to_grid
+from celda.data.gridding import check_holes, common_frequency, round_to_grid, rounds, to_grid
 from celda.data.reading import RawTable, Source, read_source
 from celda.errors import CeldaError
 
@@ -26,6 +27,8 @@ class Table:
     `later`: `unique_id`, `ds` and the future covariates of steps after the end of the series, where they are known.
     `horizon`: how many of each series' last steps are the future that `extend` appended.
     `notes`: what was guessed, sorted or filled in, one sentence each.
+    `labels`: each `unique_id` as it was given, where it was no text, for instance.
+    `habits`: how time was read where it could be read in two ways; `rounded`: whether stamps move to the nearest step.
     """
 
     frame: pd.DataFrame
@@ -34,6 +37,9 @@ class Table:
     later: pd.DataFrame
     horizon: int = 0
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    habits: Mapping[str, bool] = field(default_factory=dict)
+    rounded: bool = False
 
     @property
     def freq(self) -> str:
@@ -50,6 +56,11 @@ class Table:
     def ids(self) -> tuple[str, ...]:
         """The name of each series, in the order of the frame."""
         return tuple(self.frame["unique_id"].to_numpy()[self.starts[:-1]])
+
+    @property
+    def names(self) -> np.ndarray:
+        """(series,): the name of each series as it was given, a number where it was one."""
+        return np.array([self.labels.get(name, name) for name in self.ids])
 
     @property
     def lengths(self) -> np.ndarray:
@@ -114,12 +125,21 @@ class Table:
         the history. CeldaError where one is not given.
         """
         check_horizon(h)
-        known, name = self.later, "the table"
+        known, name, notes = self.later, "the table", self.notes
         if future is not None:
             raw = read_source(future)
+            raw.habits.update(self.habits)
             name = raw.name
             columns = match_columns(raw, self.columns, target=False)
-            known = _stack(clean_rows(raw, columns, known_future=True).drop(columns=ROW), known)
+            rows = clean_rows(raw, columns, known_future=True).drop(columns=ROW)
+            if columns.id_col is None and len(self.ids) == 1:
+                rows["unique_id"] = self.ids[0]
+            elif columns.id_col is None:
+                raise CeldaError(
+                    f"{name} has no column {self.columns.id_col!r} that says which of the {len(self.ids)} series a row "
+                    "is of: add it."
+                )
+            known, notes = _stack(rows, known), (*notes, *raw.notes)
         by_series = dict(iter(known.groupby("unique_id", sort=False))) if self.future else {}
         blocks = []
         for s, series in enumerate(self.ids):
@@ -130,10 +150,12 @@ class Table:
                 steps = self._with_future(steps, by_series.get(series, known[:0]), name)
             blocks += [history, steps.assign(**{column: history[column].iloc[0] for column in self.static})]
         frame = pd.concat(blocks, ignore_index=True)[self.frame.columns]
-        return replace(self, frame=frame, horizon=self.horizon + h)
+        return replace(self, frame=frame, horizon=self.horizon + h, notes=notes)
 
     def _with_future(self, steps: pd.DataFrame, known: pd.DataFrame, name: str) -> pd.DataFrame:
-        known = known.drop_duplicates("ds").set_index("ds").reindex(pd.Index(steps["ds"]))
+        known = known.drop_duplicates("ds").set_index("ds").sort_index()
+        nearest = {"method": "nearest", "tolerance": self.frequency.step / 2} if self.rounded else {}
+        known = known.reindex(pd.Index(steps["ds"]), **nearest)
         for column in self.future:
             missing = known[column].isna().to_numpy()
             if missing.any():
@@ -155,6 +177,7 @@ def read_table(
     future: Sequence[str] = (),
     static: Sequence[str] = (),
     freq: str | None = None,
+    likely: str | None = None,
 ) -> Table:
     """Read a long table: one row for each series and time stamp.
 
@@ -162,15 +185,18 @@ def read_table(
     `id_col`, `time_col`, `target_col`: its columns; without `id_col` there is one series, named after `target_col`.
     `past`, `future`, `static`: columns of covariates, known up to the present, ahead of time, or fixed for a series.
     `freq`: a pandas frequency; inferred where it is not given. Given, it also moves stamps to the nearest step.
+    `likely`: a frequency that is taken without more ado where the stamps lie on its grid with few gaps.
 
     Raises CeldaError, in one line with the place and the remedy, where the table cannot be used.
     """
     raw = read_source(source)
     covariates = starmap(covariate_names, [("past", past), ("future", future), ("static", static)])
     columns = match_columns(raw, Columns(id_col, time_col, target_col, *covariates))
-    rows, later = split_at_last_value(raw, columns, clean_rows(raw, columns))
+    rows = clean_rows(raw, columns)
+    labels = labels_of(raw, columns, rows)
+    rows, later = split_at_last_value(raw, columns, rows)
     check_covariates(raw, columns, rows)
-    frequency = common_frequency(raw, rows) if freq is None else _given_frequency(raw, rows, freq)
+    frequency = common_frequency(raw, rows, likely) if freq is None else _given_frequency(raw, rows, freq)
     if freq is not None:
         rows = round_to_grid(raw, rows, frequency)
     frame = to_grid(raw, columns, rows, frequency)
@@ -178,7 +204,17 @@ def read_table(
         check_holes(raw, rows, frame, frequency)
     _note_constant(raw, frame)
     later = later[["unique_id", "ds", *columns.future]]
-    return Table(frame, frequency, columns, later, notes=tuple(raw.notes))
+    notes = tuple(raw.notes)
+    return Table(
+        frame,
+        frequency,
+        columns,
+        later,
+        notes=notes,
+        labels=labels,
+        habits=raw.habits,
+        rounded=freq is not None and rounds(frequency),
+    )
 
 
 def check_horizon(h: int) -> None:

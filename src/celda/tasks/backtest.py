@@ -39,6 +39,18 @@ class Backtest:
     stamps: Array
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def join(cls, parts: Sequence[Backtest]) -> Backtest:
+        """One after another, with the models that all of them have."""
+        arrays = ("quantiles", "y", "last", "scale", "ids", "cutoffs", "stamps")
+        models = [name for name in parts[0].points if all(name in part.points for part in parts)]
+        return cls(
+            points={name: np.concatenate([part.points[name] for part in parts]) for name in models},
+            level=parts[0].level,
+            notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
+        )
+
     @property
     def model(self) -> str:
         """The name of the network's column."""

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from celda.data import Table, datasets
@@ -149,8 +150,9 @@ def _go(
         notes.append(f"No forecast of what comes next was made. {error}")
     else:
         files["forecast"] = run.write("forecast.csv", forecast.to_csv(index=False))
+        history = table.frame.assign(unique_id=np.repeat(table.names, table.lengths))
         sizes, name, level = forecaster.sizes_, forecaster.name, forecaster.level
-        drawn["forecast"] = figures.forecast_figure(table.frame, forecast, name, level, sizes.input_size)
+        drawn["forecast"] = figures.forecast_figure(history, forecast, name, level, sizes.input_size)
     for name, figure in drawn.items():
         files[f"{name} figure"] = run.folder / "figures" / f"{name}.png"
         figures.save_figure(figure, files[f"{name} figure"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -21,7 +21,7 @@ from celda.tasks import intervals, saved_forecaster
 from celda.tasks.backtest import Backtest, long_frame
 from celda.tasks.corrections import Corrections
 from celda.tasks.losses import forecast_loss
-from celda.tasks.options import check_fitted, check_options
+from celda.tasks.options import check_count, check_fitted, check_options
 from celda.tasks.predictor import Predictor
 from celda.tasks.rolling import backtest, naive_scales, steps_seen
 from celda.tasks.sizes import Sizes, best_epoch, check_held_out
@@ -72,6 +72,7 @@ class Forecaster(BaseEstimator):
         sizes_: the `Sizes` that were given or derived. epochs_: how many epochs were best.
         predictor_: the network, the preprocessor and the corrections of the intervals.
         histories_: the `History` of each phase of training.
+        columns_: the names of columns that were given or found.
         trained_until_: the last time stamp the network learnt from, and
         naive_scale_: the seasonal naive error of what it learnt from (the unit of the MASE), by series.
         notes_: what the last call of a method noticed: what it guessed, sorted or filled in, and what differs from the
@@ -150,7 +151,7 @@ class Forecaster(BaseEstimator):
         checkpoint is written.
         """
         check_options(self)
-        table = self.read(df)
+        table = self._read(df)
         self.notes_ = table.notes
         self.sizes_ = Sizes.derive(self, table)
         self.histories_: dict[str, History] = {}
@@ -204,7 +205,7 @@ class Forecaster(BaseEstimator):
         self._note(panel.notes)
         windows = Windows.latest(panel, self.sizes_.input_size, self.h)
         quantiles = self.predictor_.quantiles(windows)
-        whose = {"unique_id": np.array(panel.ids)}
+        whose = {"unique_id": table.names}
         return long_frame(self.name, quantiles, sorted(self.level), windows.target_stamps, whose)
 
     def evaluate(self, df: Source, *, step_size: int | None = None) -> Backtest:
@@ -215,10 +216,12 @@ class Forecaster(BaseEstimator):
         the part before. Raises CeldaError where nothing came after.
         """
         check_fitted(self)
+        step = self.h if step_size is None else step_size
+        check_count("step_size", step)
         table = self.read(df)
         begin = steps_seen(table, self.trained_until_)
         panel = self.predictor_.preprocessor.transform(table, begin)
-        windows = Windows(panel, self.sizes_.input_size, self.h, begin=begin, step_size=step_size or self.h)
+        windows = Windows(panel, self.sizes_.input_size, self.h, begin=begin, step_size=step)
         if not len(windows):
             series, until = next(iter(self.trained_until_.items()))
             raise CeldaError(
@@ -242,27 +245,27 @@ class Forecaster(BaseEstimator):
         """Forecast the last `n_windows` horizons of each series from rolling origins, `step_size` (h) steps apart.
 
         A copy of this forecaster is fitted on what lies before the first origin; with `refit` it is trained anew before
-        each of the others. Returns the table of `predict` with `cutoff`, `y` and the baselines' columns.
+        each of the others. Returns the table of `predict` with `cutoff`, `y` and the baselines' columns;
+        `scores_` then holds the metrics, a row a model.
         """
         check_options(self)
         step = self.h if step_size is None else step_size
-        if n_windows < 1 or step < 1:
-            raise CeldaError(
-                f"n_windows={n_windows} and step_size={step} are at least 1: write for example n_windows=3."
-            )
-        table = self.read(df)
+        check_count("n_windows", n_windows)
+        check_count("step_size", step)
+        table = self._read(df)
         test = self.h + step * (n_windows - 1)  # from the first origin to the end
         check_held_out(table, test, "n_windows or step_size")
         model: Self = clone(self).fit(table.until(-test), quiet=quiet)
-        if not refit:
-            return model.evaluate(table, step_size=step).frame
-        frames = []
-        for left in range(test, self.h - 1, -step):
+        self.notes_ = model.notes_
+        tests = [] if refit else [model.evaluate(table, step_size=step)]
+        for left in range(test, self.h - 1, -step) if refit else ():
             if left < test:
                 model.refit(table.until(-left), quiet=quiet)
-            upto = table.until(table.lengths - left + self.h)
-            frames.append(model.evaluate(upto).frame)
-        return pd.concat(frames).sort_values(["unique_id", "cutoff", "ds"], ignore_index=True)
+            tests.append(model.evaluate(table.until(table.lengths - left + self.h)))
+        whole = Backtest.join(tests)
+        self._note(whole.notes)
+        self.scores_ = whole.scores
+        return whole.frame.sort_values(["unique_id", "cutoff", "ds"], ignore_index=True)
 
     def save(self, directory: str | Path) -> None:
         """Write the model to a directory that `celda.load` reads; a model that stands there is replaced.
@@ -273,18 +276,23 @@ class Forecaster(BaseEstimator):
         saved_forecaster.save(self, Path(directory))
 
     def read(self, df: Source) -> Table:
-        """Read a table with the columns of this forecaster."""
+        """Read a table; once fitted, with the columns and at the frequency that the fit found."""
+        if not hasattr(self, "predictor_"):
+            return self._read(df)
+        return self._read(df, self.columns_, self.predictor_.preprocessor.freq)
+
+    def _read(self, df: Source, columns: Mapping[str, str] | None = None, freq: str | None = None) -> Table:
         if isinstance(df, Table):
             return df
+        named = {name: getattr(self, name) for name in ("id_col", "time_col", "target_col")}
         return read_table(
             df,
-            id_col=self.id_col,
-            time_col=self.time_col,
-            target_col=self.target_col,
+            **(named if columns is None else named | dict(columns)),
             past=self.past,
             future=self.future,
             static=self.static,
             freq=self.freq,
+            likely=freq,
         )
 
     @property
@@ -329,6 +337,8 @@ class Forecaster(BaseEstimator):
         network, preprocessor = self._train(table, table.lengths, self.epochs_, phase, where)
         self.predictor_ = Predictor(network, preprocessor, corrections)
         self._table: Table | None = table
+        found = {name: getattr(table.columns, name) for name in ("id_col", "time_col", "target_col")}
+        self.columns_ = {name: column for name, column in found.items() if column is not None}
         self.naive_scale_ = naive_scales(table, table.lengths, self.sizes_.season)
         stamps = table.frame["ds"].iloc[table.starts[1:] - 1].tolist()
         self.trained_until_ = dict(zip(table.ids, stamps, strict=True))

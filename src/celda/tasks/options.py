@@ -13,6 +13,7 @@ from celda.language import Cell
 from celda.tasks.losses import LOSSES
 
 _COUNTS = ("input_size", "hidden_size", "num_layers", "season", "patch", "batch_size", "epochs", "val_size")
+_TAKEN = ("unique_id", "ds", "cutoff", "y", "ridge", "seasonal_naive")  # columns of a table of forecasts
 
 
 def check_options(forecaster: Any) -> None:
@@ -20,9 +21,8 @@ def check_options(forecaster: Any) -> None:
     given = forecaster.get_params(deep=False)
     check_horizon(given["h"])
     for name in _COUNTS:
-        value = given[name]
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise CeldaError(f"{name}={value!r} cannot be used: it is a whole number of at least 1.")
+        if given[name] is not None:
+            check_count(name, given[name])
     if not isinstance(given["cell"], str | Cell):
         raise CeldaError(f"cell={given['cell']!r} is no cell: write cell='lstm', or give a cell of your own (@cell).")
     cell = cells.find(given["cell"])
@@ -31,6 +31,11 @@ def check_options(forecaster: Any) -> None:
         raise CeldaError(
             f"The cell {cell.name} wants a further input ({further}), which a forecast has not: write cell='lstm', or "
             f"another cell of one input."
+        )
+    if cell.name in _TAKEN:
+        raise CeldaError(
+            f"A cell cannot be called {cell.name!r} here: its forecast is a column of that name, beside one that is "
+            "called so already: rename the function."
         )
     if not isinstance(given["dropout"], int | float) or not 0 <= given["dropout"] < 1:
         raise CeldaError(f"dropout={given['dropout']!r} is no probability below 1: write for example dropout=0.1.")
@@ -43,6 +48,12 @@ def check_options(forecaster: Any) -> None:
             f"loss={given['loss']!r} without calibration gives no intervals: write level=(), calibrate=None or "
             "loss='quantile'."
         )
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise CeldaError where `value`, which the user calls `name`, is not a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise CeldaError(f"{name}={value!r} cannot be used: it is a whole number of at least 1.")
 
 
 def check_fitted(forecaster: Any) -> None:

@@ -49,7 +49,7 @@ def backtest(
         y=y[at[:, None] + np.arange(h)],
         last=table.frame.groupby("unique_id", sort=False)["y"].ffill().to_numpy()[at - 1],
         scale=np.array([scale[one] for one in table.ids])[windows.series],
-        ids=np.array(table.ids)[windows.series],
+        ids=table.names[windows.series],
         cutoffs=windows.cutoffs,
         stamps=windows.target_stamps,
         notes=tuple(dict.fromkeys(notes)),

@@ -38,6 +38,7 @@ def save(forecaster: Forecaster, directory: Path) -> None:
         "sizes": asdict(forecaster.sizes_),
         "epochs": forecaster.epochs_,
         "corrections": {"moves": corrections.moves.tolist(), "units": dict(corrections.units)},
+        "columns": forecaster.columns_,
         "naive_scale": {name: None if np.isnan(one) else one for name, one in forecaster.naive_scale_.items()},
         "trained_until": {name: _plain(stamp) for name, stamp in forecaster.trained_until_.items()},
     }
@@ -62,6 +63,7 @@ def restore(kind: type[Forecaster], stored: StoredModel, cell: Cell | None) -> F
     moves = np.array(config["corrections"]["moves"]).reshape(len(forecaster.level), forecaster.h)
     corrections = Corrections(moves, config["corrections"]["units"])
     forecaster.predictor_ = Predictor(network.eval(), preprocessor, corrections)
+    forecaster.columns_ = config["columns"]
     forecaster.naive_scale_ = {name: np.nan if one is None else one for name, one in config["naive_scale"].items()}
     forecaster.trained_until_ = {
         name: stamp if isinstance(stamp, int) else pd.Timestamp(stamp)

@@ -328,6 +328,8 @@ def test_future_covariates_that_are_not_given():
     known = pd.DataFrame({"ds": pd.date_range("2020-02-10", periods=2), "price": [1.0, 2.0]})
     with answered(words.replace("02-10", "02-12").replace("in the table", "in the DataFrame")):
         table.extend(3, known)
+    with answered("the DataFrame: time is given as steps, and in the history as dates: give both in the same way."):
+        table.extend(3, known.assign(ds=[40, 41]))
     with answered("the DataFrame has no column 'price' for the covariates: the columns are ds, cost."):
         table.extend(3, known.rename(columns={"price": "cost"}))
 

@@ -132,6 +132,11 @@ class Table:
             name = raw.name
             columns = match_columns(raw, self.columns, target=False)
             rows = clean_rows(raw, columns, known_future=True).drop(columns=ROW)
+            if self.frequency.is_integer == pd.api.types.is_datetime64_any_dtype(rows["ds"]):
+                ours, theirs = ("steps", "dates") if self.frequency.is_integer else ("dates", "steps")
+                raise CeldaError(
+                    f"{name}: time is given as {theirs}, and in the history as {ours}: give both in the same way."
+                )
             if columns.id_col is None and len(self.ids) == 1:
                 rows["unique_id"] = self.ids[0]
             elif columns.id_col is None:

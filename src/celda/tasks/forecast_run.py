@@ -26,8 +26,7 @@ import pandas as pd
 from celda.data import Table, datasets
 from celda.errors import CeldaError
 from celda.language import Cell
-from celda.tasks import figures
-from celda.tasks.backtest import Backtest
+from celda.tasks import figures, notes
 from celda.tasks.forecaster import File, Forecaster, Source
 from celda.tasks.loading import load
 from celda.tasks.options import check_options
@@ -105,8 +104,8 @@ def evaluate(folder: str | Path, source: Source | None = None, *, cell: Cell | N
         return run.read_outcome()
     run.require_end()
     backtest = load(run.model, cell=cell).evaluate(source)
-    notes = (*backtest.notes, *_warnings(backtest))
-    return Outcome(backtest.scores, len(backtest.y), notes, {}, time.perf_counter() - begun)
+    said = tuple(notes.of_test(backtest))
+    return Outcome(backtest.scores, len(backtest.y), said, {}, time.perf_counter() - begun)
 
 
 def predict(
@@ -137,7 +136,7 @@ def _go(
     noticed = forecaster.notes_
     backtest = forecaster.evaluate(table)
     forecaster.refit(table, phase="final", **where)
-    notes = list(dict.fromkeys([*noticed, _settled(forecaster), *backtest.notes, *_warnings(backtest)]))
+    said = list(dict.fromkeys([*notes.of_test(backtest), *noticed, *notes.of_training(forecaster)]))
     forecaster.test_scores_ = backtest.scores
     files = {"model": run.model, "test": run.write("test.csv", backtest.frame.to_csv(index=False))}
     drawn = {
@@ -147,7 +146,7 @@ def _go(
     try:
         forecast = forecaster.predict(future_df=future)
     except CeldaError as error:  # the covariates of the future are not known
-        notes.append(f"No forecast of what comes next was made. {error}")
+        said.append(f"No forecast of what comes next was made. {error}")
     else:
         files["forecast"] = run.write("forecast.csv", forecast.to_csv(index=False))
         history = table.frame.assign(unique_id=np.repeat(table.names, table.lengths))
@@ -157,26 +156,9 @@ def _go(
         files[f"{name} figure"] = run.folder / "figures" / f"{name}.png"
         figures.save_figure(figure, files[f"{name} figure"])
     forecaster.save(run.model)
-    outcome = Outcome(backtest.scores, len(backtest.y), tuple(notes), files, time.perf_counter() - begun)
+    outcome = Outcome(backtest.scores, len(backtest.y), tuple(said), files, time.perf_counter() - begun)
     run.write_outcome(outcome)
     return outcome
-
-
-def _settled(forecaster: Forecaster) -> str:
-    sizes = forecaster.sizes_
-    return (
-        f"The forecast looks back on {sizes.input_size} steps and starts from the values {sizes.season} steps before; "
-        f"{forecaster.epochs_} of {sizes.epochs} epochs were best on the {sizes.val_size} steps before the test."
-    )
-
-
-def _warnings(backtest: Backtest) -> list[str]:
-    if not backtest.repeats_last_value:
-        return []
-    return [
-        f"Warning: {backtest.model} merely repeats the last value it saw, and is no better than that; give it a longer "
-        "history or window, or covariates that tell more."
-    ]
 
 
 def _check_test_size(test_size: int, h: int) -> None:

@@ -181,3 +181,15 @@ def test_another_task(saved, monkeypatch):
     monkeypatch.setattr("celda.tasks.saved_forecaster.TASK", "translate")
     with pytest.raises(CeldaError, match="for the task 'forecast', which this version has not"):
         celda.load(saved)
+
+
+def test_a_save_that_was_killed_between_two_renames_left_a_model(fitted, saved, monkeypatch):
+    saved.rename(saved.with_name(".model.former"))
+    assert celda.load(saved).h == 7
+    with monkeypatch.context() as patch:
+        patch.setattr(model_directory, "to_bytes", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+        with pytest.raises(CeldaError, match="no space left"):
+            fitted.save(saved)
+    assert celda.load(saved).h == 7
+    fitted.save(saved)
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]

@@ -42,8 +42,8 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Write the forecast to this CSV file.")] = None,
 ) -> None:
     """Forecast the steps after the end of a table, as CSV."""
+    from celda.files import written_aside
     from celda.tasks import forecast_run
-    from celda.training import written_aside
 
     text = forecast_run.predict(run, data, future_data).to_csv(index=False)
     if out is None:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from celda.errors import CeldaError
+from celda.files import former, written_aside
+from celda.training import digest
 
 _FORMAT = "celda model 1"
 _KEY = "celda"  # the only one of the header, as safetensors writes several in an order of chance
@@ -41,27 +40,20 @@ def write_model(directory: Path, model: StoredModel, card: str) -> None:
     _refuse_what_is_no_model(directory)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.tensors.items()}
     config, preprocessor = (json.dumps(part, indent=2, allow_nan=False) for part in (model.config, model.preprocessor))
-    header = {"format": _FORMAT, "task": model.task, _WEIGHTS: _digest(tensors)}
+    header = {"format": _FORMAT, "task": model.task, _WEIGHTS: digest(tensors)}
     header |= {_CONFIG: _sha256(config.encode()), _PREPROCESSOR: _sha256(preprocessor.encode())}
-    aside, former = (directory.with_name(f".{directory.name}.{word}") for word in ("aside", "former"))
-    try:
-        for left in (aside, former):  # by a program that was killed
-            shutil.rmtree(left, ignore_errors=True)
+    with written_aside(directory) as aside:
         aside.mkdir(parents=True)
         for name, text in ((_CONFIG, config), (_PREPROCESSOR, preprocessor), (_CARD, card)):
             (aside / name).write_text(text, encoding="utf-8")
         weights = to_bytes(tensors, {_KEY: json.dumps(header)})
         (aside / _WEIGHTS).write_bytes(weights)  # save_file would let its owner alone read it
-        if directory.exists():
-            directory.replace(former)
-        aside.replace(directory)
-        shutil.rmtree(former, ignore_errors=True)
-    except (OSError, SafetensorError) as error:
-        raise CeldaError(f"The model cannot be written to {directory} ({error}): choose another directory.") from error
 
 
 def read_model(directory: Path) -> StoredModel:
     """Read a model directory. Raises CeldaError, in one line, where it is not one, or not whole, or was changed."""
+    if not directory.exists() and former(directory).is_dir():  # a save was killed just before its end
+        directory = former(directory)
     if not directory.is_dir():
         what = "is a file" if directory.exists() else "does not exist"
         raise CeldaError(f"{directory} {what}: give the directory that save() wrote, such as runs/demo/model.")
@@ -87,9 +79,9 @@ def read_model(directory: Path) -> StoredModel:
         raise CeldaError(f"{directory} holds a model that Celda did not write: give a directory that save() wrote.")
     if header["format"] != _FORMAT:
         raise CeldaError(f"{directory} was written by a newer version of Celda ({header['format']}): upgrade Celda.")
-    found = {_WEIGHTS: _digest(tensors)} | {name: _sha256(text) for name, text in texts.items()}
-    for name, digest in found.items():
-        if header.get(name) != digest:
+    found = {_WEIGHTS: digest(tensors)} | {name: _sha256(text) for name, text in texts.items()}
+    for name, sha256 in found.items():
+        if header.get(name) != sha256:
             raise CeldaError(
                 f"{directory / name} was changed after the model was saved, so it no longer fits the rest: bring the "
                 "former file back, or save the model anew."
@@ -101,14 +93,6 @@ def read_model(directory: Path) -> StoredModel:
 def _refuse_what_is_no_model(directory: Path) -> None:
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir()) and not (directory / _WEIGHTS).exists()):
         raise CeldaError(f"{directory} exists and holds no model: choose another directory, so that nothing is lost.")
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _sha256(data: bytes) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from celda.errors import CeldaError
-from celda.training import written_aside
+from celda.files import written_aside
 
 _CONFIG, _OUTCOME = "config.json", "scores.json"
 _PARTS = (_CONFIG, _OUTCOME, "metrics.jsonl", "test.csv", "forecast.csv", "checkpoints", "figures", "model")

@@ -1,8 +1,8 @@
 """One training loop for every task: schedules, early stopping, checkpoints with exact resumption."""
 
 from celda.training.batches import MapDataset
+from celda.training.checkpoint import digest
 from celda.training.config import Config, TrainingConfig
-from celda.training.files import written_aside
 from celda.training.history import Epoch, History
 from celda.training.learner import Loss
 from celda.training.loop import fit
@@ -15,7 +15,7 @@ __all__ = [
     "Loss",
     "MapDataset",
     "TrainingConfig",
+    "digest",
     "fit",
     "seed_everything",
-    "written_aside",
 ]

@@ -12,7 +12,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from celda.errors import CeldaError
-from celda.training.files import written_aside
+from celda.files import written_aside
 
 _FORMAT = "celda training checkpoint 1"
 
@@ -25,15 +25,9 @@ def save(path: Path, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) 
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
     copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     text = json.dumps(scalars, allow_nan=False)
-    header = {"format": _FORMAT, "scalars": text, "sha256": _digest(copies, text)}
-    try:
-        with written_aside(path) as aside:
-            aside.write_bytes(to_bytes(copies, header))  # save_file would let its owner alone read it
-    except (OSError, SafetensorError) as error:
-        raise CeldaError(
-            f"Cannot write the checkpoint {path}: {error}; the former one stands: make room or choose another folder, "
-            "and resume."
-        ) from error
+    header = {"format": _FORMAT, "scalars": text, "sha256": digest(copies, text)}
+    with written_aside(path) as aside:
+        aside.write_bytes(to_bytes(copies, header))  # save_file would let its owner alone read it
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -51,7 +45,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CeldaError(
             f"{path} is not a training checkpoint of this version of Celda: start afresh without resuming."
         )
-    if header.get("sha256") != _digest(tensors, header.get("scalars", "")):
+    if header.get("sha256") != digest(tensors, header.get("scalars", "")):
         raise CeldaError(
             f"The checkpoint {path} is damaged: its contents do not match their checksum; start afresh, without "
             "resuming, or bring back a copy of it."
@@ -74,11 +68,11 @@ def refuse_changes(path: Path, former: Mapping[str, Any], present: Mapping[str, 
         )
 
 
-def _digest(tensors: Mapping[str, Tensor], scalars: str) -> str:
-    # safetensors has no checksum of its own: a flipped bit in a weight would go unseen.
-    digest = hashlib.sha256(scalars.encode())
+def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """The SHA-256 of tensors on the CPU and of a text: safetensors has none, so a flipped bit would go unseen."""
+    found = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

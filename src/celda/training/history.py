@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from celda.training.files import written_aside
+from celda.files import written_aside
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import celda
 from celda.errors import CeldaError
 from celda.language import cell, gate, linear, tanh
-from celda.tasks import model_directory
+from celda.tasks import model_card, model_directory
 from tests.tasks.conftest import daily, tiny
 
 
@@ -63,10 +65,49 @@ def test_loading_leaves_the_random_numbers_alone(saved):
     assert torch.rand(1) == wanted
 
 
-def test_the_card_tells_what_the_model_is(saved):
+def test_the_card_tells_what_the_model_is(fitted, saved):
     card = (saved / "README.md").read_text()
-    for fact in ("7 steps of D", "2021-06-02", "f_t = σ(W_f x_t", "saved without a test", "celda.load"):
+    for fact in (
+        "the next 7 steps of 1 day, from the last 14 steps",
+        "2021-06-02",
+        "f_t = σ(W_f x_t",
+        "without a test",
+    ):
         assert fact in card
+    weights = [
+        int(n.replace(",", "")) for n in re.findall(r"([\d,]+)(?=:| in )", card.split("| weights | ")[1].split("|")[0])
+    ]
+    assert weights[0] == sum(weights[1:]) == sum(p.numel() for p in fitted.predictor_.network.parameters())
+
+
+def test_what_the_card_says_can_be_pasted(frame, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    later = pd.DataFrame({"ds": pd.date_range("2021-06-03", periods=7), "dear": 1})
+    frame.assign(dear=np.arange(150) % 2).to_csv("my.csv", index=False)
+    later.to_csv("future.csv", index=False)
+    fitted = tiny(cell=leaky, epochs=1, future=["dear"]).fit("my.csv")
+    fitted.save('a "fine" model')
+    (code,) = re.findall(r"```python\n(.*?)```", Path('a "fine" model/README.md').read_text(), re.S)
+    assert "columns: ds, y, dear" in code
+    names = {"leaky": leaky}
+    exec(code, names)
+    pd.testing.assert_frame_equal(names["forecast"], fitted.predict(future_df=later))
+
+
+@pytest.mark.parametrize(
+    ("freq", "words"),
+    [
+        ("30min", "2 steps of 30 minutes"),
+        ("h", "2 steps of 1 hour"),
+        ("W-SUN", "2 steps of 1 week"),
+        ("3MS", "2 steps of 3 months"),
+        ("BQE-DEC", "2 steps of 1 quarter"),
+        ("5ms", "2 steps of 5ms"),
+        ("1", "2 steps of 1"),
+    ],
+)
+def test_a_step_in_words(freq, words):
+    assert model_card._steps(2, freq) == words
 
 
 def test_a_model_takes_the_place_of_a_model(fitted, saved):

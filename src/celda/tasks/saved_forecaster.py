@@ -43,7 +43,7 @@ def save(forecaster: Forecaster, directory: Path) -> None:
         "trained_until": {name: _plain(stamp) for name, stamp in forecaster.trained_until_.items()},
     }
     stored = StoredModel(TASK, config, predictor.preprocessor.to_dict(), predictor.network.state_dict())
-    write_model(directory, stored, forecaster_card(forecaster))
+    write_model(directory, stored, forecaster_card(forecaster, directory))
 
 
 def restore(kind: type[Forecaster], stored: StoredModel, cell: Cell | None) -> Forecaster:

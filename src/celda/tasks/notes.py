@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def reading(scores: pd.DataFrame) -> str:
     """How to read the columns of a table of scores."""
     levels = [name.removeprefix("coverage-") for name in scores.columns if name.startswith("coverage-")]
-    ideal = "".join(f"; coverage-{level} ought to be {level}" for level in levels)
+    ideal = " and ".join(f"coverage-{level} ought to be {level}" for level in levels)
     return (
-        f"Lower is better{ideal}. MAE and RMSE are in the unit of the series, MAPE and sMAPE in per cent; a MASE below "
+        f"Lower is better{'; ' * bool(ideal)}{ideal}. MAE and RMSE are in the unit of the series, MAPE and sMAPE in per cent; a MASE below "
         "1 is better than repeating the last season was in training."
     )
 

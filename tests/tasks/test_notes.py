@@ -65,6 +65,6 @@ def test_it_is_said_when_a_baseline_is_better():
 def test_how_to_read_the_scores():
     columns = pd.DataFrame(columns=["MAE", "coverage-80", "coverage-99.5"])
     said = notes.reading(columns)
-    assert said.startswith("Lower is better; coverage-80 ought to be 80 and coverage-99.5 ought to be 99.5. MAE")
+    assert said.startswith("Lower is better; coverage-80 ought to be 80; coverage-99.5 ought to be 99.5. MAE")
     assert "coverage" not in notes.reading(columns[["MAE"]])
     assert notes.of_test(backtest(1, 1, 1))[0].startswith("Lower is better; coverage-80 ought to be 80.")

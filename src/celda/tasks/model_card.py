@@ -37,10 +37,7 @@ def forecaster_card(forecaster: Forecaster, directory: Path) -> str:
         ("scaling", f"{f.scaler}, for each series"),
         ("loss", f.loss),
         ("intervals", _intervals(f)),
-        (
-            "training",
-            f"{f.epochs_} epoch{'s' * (f.epochs_ != 1)}, AdamW, one-cycle up to a rate of {f.learning_rate:g}, seed {f.seed}",
-        ),
+        ("training", f"epochs: {f.epochs_}, AdamW, one-cycle up to a rate of {f.learning_rate:g}, seed {f.seed}"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     scores = getattr(f, "test_scores_", None)

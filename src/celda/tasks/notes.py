@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def reading(scores: pd.DataFrame) -> str:
     """How to read the columns of a table of scores."""
     levels = [name.removeprefix("coverage-") for name in scores.columns if name.startswith("coverage-")]
-    ideal = " and ".join(f"coverage-{level} ought to be {level}" for level in levels)
+    better = "; ".join(["Lower is better", *(f"coverage-{level} ought to be {level}" for level in levels)])
     return (
-        f"Lower is better{'; ' * bool(ideal)}{ideal}. MAE and RMSE are in the unit of the series, MAPE and sMAPE in per cent; a MASE below "
-        "1 is better than repeating the last season was in training."
+        f"{better}. MAE and RMSE are in the unit of the series, MAPE and sMAPE in per cent; a MASE below 1 is better "
+        "than repeating the last season was in training."
     )
 
 

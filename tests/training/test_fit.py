@@ -3,9 +3,13 @@
 import copy
 import json
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -214,3 +218,48 @@ def test_double_precision_models_are_trained_in_double_precision():
     x, y = (tensor.double() for tensor in data().tensors)
     _, history = trained(CONFIG, model=toy().double(), train=TensorDataset(x, y), valid=False)
     assert len(history.epochs) == 4
+
+
+def drawn():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def test_the_random_numbers_of_the_caller_go_on_where_they_stood():
+    def seed():
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+
+    model = toy()
+    seed()
+    wanted = drawn()
+    seed()
+    trained(model=model)
+    assert drawn() == wanted
+    seed()
+    with pytest.raises(CeldaError, match="not a finite number"):
+        trained(model=model, loss=lambda model, batch: mse(model, batch) / 0)
+    assert drawn() == wanted
+
+
+@pytest.fixture
+def no_accelerator():
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+def test_an_accelerator_of_the_user_stays_as_it_is(no_accelerator):
+    theirs = Accelerator(cpu=True, mixed_precision="bf16", gradient_accumulation_steps=4)
+    trained()
+    assert theirs.mixed_precision == "bf16"
+    assert theirs.device.type == "cpu"
+    assert theirs.gradient_accumulation_steps == 4
+    assert AcceleratorState().mixed_precision == "bf16"
+
+
+def test_no_accelerator_is_left_behind(no_accelerator):
+    trained()
+    assert Accelerator(cpu=True, mixed_precision="bf16").mixed_precision == "bf16"

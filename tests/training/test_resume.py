@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from celda import CeldaError
+from celda.training import checkpoint, forget
 from tests.training.toy import CONFIG, data, identical, mse, toy, trained, weights
 
 FASTER = CONFIG.model_copy(update={"learning_rate": 0.5})
@@ -42,11 +43,12 @@ def broken(run, at, config=CONFIG):
 def whole(tmp_path_factory):
     run = tmp_path_factory.mktemp("whole")
     model, history = trained(run=run)
-    return weights(model), history, generators()
+    return weights(model), history, generators(run)
 
 
-def generators():
-    return torch.get_rng_state()
+def generators(run):
+    """Where the random numbers stood when the training ended."""
+    return checkpoint.load(run / "checkpoints" / "fit.safetensors")[0]["generator.cpu"]
 
 
 def untimed(history):
@@ -66,7 +68,7 @@ def test_broken_at_any_call_and_resumed_the_weights_are_the_same_bit_for_bit(who
     model, history = trained(config, model=toy(seed=5), run=run, resume=True)
     assert identical(weights(model), whole[0])
     assert untimed(history) == untimed(whole[1])
-    assert torch.equal(generators(), whole[2])
+    assert torch.equal(generators(run), whole[2])
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
 
@@ -77,11 +79,10 @@ def test_another_seed_gives_other_weights(whole):
 
 def test_a_finished_phase_returns_at_once(tmp_path, whole):
     model, history = trained(run=tmp_path)
-    torch.manual_seed(123)
     again, same = trained(model=toy(seed=9), loss=breaking(1), run=tmp_path, resume=True)
     assert identical(weights(again), weights(model))
     assert same == history
-    assert torch.equal(generators(), whole[2])
+    assert torch.equal(generators(tmp_path), whole[2])
     assert not again.training
 
 
@@ -192,7 +193,31 @@ def test_nothing_is_pickled(tmp_path, monkeypatch):
 
 
 def test_global_generators_of_python_and_numpy_are_seeded_too():
-    trained()
-    first = random.random(), np.random.rand()
-    trained()
-    assert (random.random(), np.random.rand()) == first
+    def drawing(model, batch):
+        draws.append((random.random(), np.random.rand()))
+        return mse(model, batch)
+
+    draws = []
+    trained(loss=drawing)
+    first, draws = draws, []
+    trained(loss=drawing)
+    assert draws == first
+
+
+def test_another_identity_is_refused(tmp_path):
+    trained(run=tmp_path, identity={"loss": "mse", "data": "1234"})
+    trained(run=tmp_path, identity={"loss": "mse", "data": "1234"}, resume=True)
+    with pytest.raises(CeldaError, match="loss was mse and is now mae, data was 1234 and is now 5678;"):
+        trained(run=tmp_path, identity={"loss": "mae", "data": "5678"}, resume=True)
+
+
+def test_a_run_forgets_its_phases_and_nothing_else(tmp_path, whole):
+    for phase in ("fit", "final"):
+        trained(FASTER, run=tmp_path, phase=phase)
+    for name in ("other.safetensors", "notes.txt"):
+        (tmp_path / "checkpoints" / name).write_text("mine")
+    forget(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["notes.txt", "other.safetensors"]
+    assert (tmp_path / "metrics.jsonl").read_text() == ""
+    assert identical(weights(trained(run=tmp_path, phase="final", resume=True)[0]), whole[0])
+    forget(tmp_path / "nowhere")

@@ -6,7 +6,7 @@ from celda.training.config import Config, TrainingConfig
 from celda.training.history import Epoch, History
 from celda.training.learner import Loss
 from celda.training.loop import fit
-from celda.training.seeds import seed_everything
+from celda.training.run import forget
 
 __all__ = [
     "Config",
@@ -17,5 +17,5 @@ __all__ = [
     "TrainingConfig",
     "digest",
     "fit",
-    "seed_everything",
+    "forget",
 ]

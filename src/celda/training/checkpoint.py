@@ -53,6 +53,15 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(header["scalars"])
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file says of itself that it is a checkpoint."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == _FORMAT
+    except (OSError, SafetensorError):
+        return False
+
+
 def refuse_changes(path: Path, former: Mapping[str, Any], present: Mapping[str, Any]) -> None:
     """Raise CeldaError, in words, where a training is not the one that wrote the checkpoint at `path`."""
     changes = [

@@ -1,22 +1,39 @@
 """The accelerator of a training: which device, which precision, how many processes."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, is_initialized
+from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from celda.errors import CeldaError
 
 logging.getLogger("accelerate").setLevel(logging.ERROR)  # its warnings are about clusters, not about this training
 
 
-def make_accelerator(device: str, precision: str) -> Accelerator:
-    """An Accelerator for `TrainingConfig.device` and `.precision`. Raises CeldaError where this machine has it not."""
+@contextmanager
+def accelerator_for(device: str, precision: str) -> Iterator[Accelerator]:
+    """An Accelerator for `TrainingConfig.device` and `.precision`, for the time of the block.
+
+    accelerate keeps one state a process and refuses a second precision or device. So ours is made in the place of one
+    that the user may have, which is put back at the end. Raises CeldaError where this machine has not what is asked.
+    """
+    states = [kind._shared_state for kind in (PartialState, AcceleratorState, GradientState)]
+    former = [dict(state) for state in states]
+    for state in states:
+        state.clear()
+    try:
+        yield _make(device, precision)
+    finally:
+        for state, before in zip(states, former, strict=True):
+            state.clear()
+            state.update(before)
+
+
+def _make(device: str, precision: str) -> Accelerator:
     cpu = device == "cpu" or not torch.accelerator.is_available()
-    # accelerate keeps one state a process and refuses a second precision or device: then start from a clean one.
-    if not is_initialized() or _state() != (precision, cpu):
-        AcceleratorState._reset_state(reset_partial_state=True)
     try:
         accelerator = Accelerator(cpu=cpu, mixed_precision=precision)
     except ValueError as error:
@@ -27,8 +44,3 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     if precision == "fp16" and found == "cpu":
         raise CeldaError("precision='fp16' needs a GPU, and there is none here: write precision='bf16' or 'no'.")
     return accelerator
-
-
-def _state() -> tuple[str, bool]:
-    state = AcceleratorState()
-    return state.mixed_precision, state.device.type == "cpu"

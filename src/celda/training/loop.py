@@ -1,7 +1,9 @@
 """The training loop of every task."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -9,13 +11,13 @@ from celda.errors import CeldaError
 from celda.training import batches
 from celda.training.batches import MapDataset
 from celda.training.config import TrainingConfig
-from celda.training.device import make_accelerator
+from celda.training.device import accelerator_for
 from celda.training.history import History
 from celda.training.interruption import Interruption
 from celda.training.learner import Learner, Loss
 from celda.training.progress import Reporter, reporter
-from celda.training.run import Run, identity
-from celda.training.seeds import seed_everything
+from celda.training.run import Run, describe
+from celda.training.seeds import seeded
 
 
 def fit(
@@ -27,6 +29,7 @@ def fit(
     *,
     run: Path | str | None = None,
     phase: str = "fit",
+    identity: Mapping[str, Any] | None = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> History:
@@ -34,14 +37,17 @@ def fit(
 
     `loss(model, batch)` is one number, the mean over the samples of the batch; a batch is what `MapDataset` says. With
     a validation set the model ends with the weights of its best epoch, otherwise with the last; it is left in
-    evaluation mode, on the device where it was trained. Every generator is seeded from `config.seed` first. What is
-    random in a sample or in the model must draw from torch, whose generators are saved with a checkpoint.
+    evaluation mode, on the device where it was trained. The generators of Python, NumPy and torch are seeded from
+    `config.seed` and stand where they stood when it is over. What is random in a sample or in the model must draw from
+    torch, whose generators are saved with a checkpoint.
 
     With a folder `run`, `run/metrics.jsonl` gets a line an epoch, and `run/checkpoints/<phase>.safetensors` holds all
     that is needed to go on. `resume=True` goes on from there and ends with the very weights that an uninterrupted
-    training would have; a finished phase returns at once, and where there is no checkpoint the training starts.
+    training would have; a finished phase returns at once, and where there is no checkpoint the training starts. The
+    shapes of weights and samples and the settings must be those it began with, and so must `identity`: what else tells
+    this training from others, such as the loss and a fingerprint of the data, by name, as JSON can hold it.
     `resume=False` starts afresh and replaces them. A run may have several phases, each a call with its own name; begin
-    such a run in an empty folder, or a phase that had finished before would count as finished.
+    such a run with `forget(run)`, or a phase that had finished before would count as finished.
 
     Ctrl-C (SIGINT) or SIGTERM ends the training after the step, with a checkpoint and `History.interrupted`.
 
@@ -58,15 +64,25 @@ def fit(
         raise CeldaError(f"patience={config.patience} needs a validation set: give valid=, or write patience=None.")
     if resume and run is None:
         raise CeldaError("resume=True needs the run's folder: give run= as well, or write resume=False.")
-    accelerator = make_accelerator(config.device, config.precision)
-    who = identity(model, train, valid, config, accelerator.num_processes)
-    files = None if run is None else Run(Path(run), phase, who)
+    with (
+        accelerator_for(config.device, config.precision) as accelerator,
+        seeded(config.seed + accelerator.process_index, accelerator.device),
+    ):
+        who = describe(model, train, valid, config, accelerator.num_processes) | dict(identity or {})
+        files = None if run is None else Run(Path(run), phase, who)
+        learner = Learner(model, loss, train, config, accelerator)
+        if files:
+            files.start(learner, resume)
+        _train(learner, valid, files, phase, quiet or not learner.is_main)
+    if learner.best:
+        model.load_state_dict(learner.best)
+    model.eval()
+    return learner.history
 
-    seed_everything(config.seed + accelerator.process_index)
-    learner = Learner(model, loss, train, config, accelerator)
-    if files:
-        files.start(learner, resume)
-    quiet = quiet or not learner.is_main
+
+def _train(learner: Learner, valid: MapDataset | None, files: Run | None, phase: str, quiet: bool) -> None:
+    """Train until finished or interrupted."""
+    config = learner.config
     with (
         Interruption(quiet) as interruption,
         reporter(phase, config.epochs, learner.steps_an_epoch, learner.steps_done, quiet) as report,
@@ -74,10 +90,6 @@ def fit(
         while not (learner.finished or learner.history.interrupted):
             _epoch(learner, valid, files, interruption, report)
         learner.history.interrupted |= interruption.received  # after the last step, too: the caller may have more to do
-    if learner.best:
-        model.load_state_dict(learner.best)
-    model.eval()
-    return learner.history
 
 
 def _epoch(

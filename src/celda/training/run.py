@@ -57,7 +57,15 @@ class Run:
         self.save(learner)
 
 
-def identity(
+def forget(folder: Path) -> None:
+    """Delete the checkpoints and the metrics of all phases that a run folder holds, and nothing else."""
+    for path in (folder / "checkpoints").glob("*.safetensors"):
+        if checkpoint.is_one(path):
+            path.unlink()
+            rewrite_metrics(folder / "metrics.jsonl", path.stem, [])
+
+
+def describe(
     model: nn.Module, train: MapDataset, valid: MapDataset | None, config: TrainingConfig, processes: int
 ) -> dict[str, Any]:
     """What must be the same for a training to be resumed, in words."""

@@ -1,7 +1,8 @@
 """The random numbers of a training: where they start, and where they stand."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -9,11 +10,27 @@ from accelerate import Accelerator
 from torch import Tensor
 
 
-def seed_everything(seed: int) -> None:
-    """Start the random numbers of Python, NumPy (the global generator) and torch (every device) from `seed`."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside the block the random numbers of Python, NumPy (the global generator) and torch (CPU and `device`) start
+    from `seed`; after it they go on from where they stood before.
+    """
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    other = None if device.type == "cpu" else torch.get_device_module(device)
+    there = other.get_rng_state() if other else None
+    try:
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if other:
+            other.manual_seed(seed)
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        if other:
+            other.set_rng_state(there)
 
 
 def generator_states(accelerator: Accelerator) -> dict[str, Tensor]:

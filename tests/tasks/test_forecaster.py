@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 import celda
+from celda.errors import CeldaError
 from celda.language import cell, gate, linear, tanh
+from celda.tasks.phases import fingerprint
 from celda.training import History
 from tests.tasks.conftest import daily, tiny
 
@@ -312,8 +314,78 @@ def test_the_users_numbers_of_threads_and_defaults_are_left_alone(frame):
 
 
 def test_an_interrupted_fit_ends_as_ctrl_c_does(frame, monkeypatch):
-    monkeypatch.setattr("celda.tasks.forecaster.fit", lambda *_, **__: History(interrupted=True))
+    monkeypatch.setattr("celda.tasks.phases.fit", lambda *_, **__: History(interrupted=True))
     forecaster = tiny()
     with pytest.raises(KeyboardInterrupt):
         forecaster.fit(frame)
     assert not hasattr(forecaster, "predictor_")
+
+
+def test_what_is_set_after_the_fit_counts_at_the_next_one(frame, tmp_path):
+    forecaster = tiny(dropout=0.0).fit(frame)
+    forecast, longer = forecaster.predict(), daily(164)
+    tested = forecaster.evaluate(longer).frame
+    forecaster.save(tmp_path / "before" / "model")
+    forecaster.set_params(level=(50,), cell="gru", h=3, hidden_size=9, scaler="minmax", centre=False, seed=4)
+    pd.testing.assert_frame_equal(forecaster.predict(), forecast)
+    pd.testing.assert_frame_equal(forecaster.evaluate(longer).frame, tested)
+    forecaster.save(tmp_path / "after" / "model")
+    for path in (tmp_path / "before" / "model").iterdir():
+        assert path.read_bytes() == (tmp_path / "after" / "model" / path.name).read_bytes(), path.name
+    assert forecaster.h == 3
+    pd.testing.assert_frame_equal(forecaster.refit(frame).predict(), forecast)
+    assert list(forecaster.fit(frame).predict()) == ["unique_id", "ds", "gru", "gru-lo-50", "gru-hi-50"]
+
+
+def test_a_fit_that_fails_leaves_the_former_one(frame, monkeypatch):
+    forecaster = tiny().fit(frame)
+    forecast = forecaster.predict()
+    with monkeypatch.context() as patch:
+        patch.setattr("celda.tasks.phases.fit", lambda *_, **__: History(interrupted=True))
+        with pytest.raises(KeyboardInterrupt):
+            forecaster.set_params(input_size=21, h=5).fit(frame)
+    assert forecaster.sizes_.input_size == 14
+    assert set(forecaster.histories_) == {"choose", "fit"}
+    pd.testing.assert_frame_equal(forecaster.predict(), forecast)
+
+
+def test_numpy_numbers_are_numbers(frame, tmp_path):
+    given = {"h": 7, "hidden_size": 4, "epochs": 1, "input_size": 14, "val_size": 14, "seed": 3, "patch": 7}
+    options = {name: np.int64(value) for name, value in given.items()}
+    forecaster = tiny(**options, level=np.array([80, 95]), dropout=np.float32(0), learning_rate=np.float64(0.01))
+    forecast = forecaster.fit(frame).predict()
+    forecaster.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(celda.load(tmp_path / "model").predict(frame), forecast)
+    plain = tiny(**given, level=(80, 95), dropout=0.0, learning_rate=0.01)
+    pd.testing.assert_frame_equal(plain.fit(frame).predict(), forecast)
+
+
+def test_a_fit_resumes_with_the_same_options_and_data_alone(frame, tmp_path):
+    tiny(epochs=1).fit(frame, run=tmp_path)
+    tiny(epochs=1, device="cpu").fit(frame, run=tmp_path, resume=True)
+    for options in ({"loss": "mae"}, {"dropout": 0.3}, {"scaler": "minmax"}, {"cell": "rnn"}):
+        with pytest.raises(CeldaError, match=f"Cannot resume .*{next(iter(options))} was .* and is now"):
+            tiny(epochs=1, **options).fit(frame, run=tmp_path, resume=True)
+    with pytest.raises(CeldaError, match=r"Cannot resume .*data was a table .* and is now a table"):
+        tiny(epochs=1).fit(daily(seed=1), run=tmp_path, resume=True)
+
+
+def test_a_fit_that_starts_afresh_forgets_every_phase_of_the_former_one(frame, tmp_path, monkeypatch):
+    tiny(epochs=1).fit(frame, run=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("celda.tasks.phases.fit", lambda *_, **__: History(interrupted=True))
+        with pytest.raises(KeyboardInterrupt):
+            tiny(epochs=1, seed=1).fit(frame, run=tmp_path)
+    resumed = tiny(epochs=1, seed=1).fit(frame, run=tmp_path, resume=True)
+    pd.testing.assert_frame_equal(resumed.predict(), tiny(epochs=1, seed=1).fit(frame).predict())
+
+
+def test_covariates_known_later_belong_to_the_data(frame):
+    def table(last):
+        wind = np.arange(157.0)
+        wind[-1] = last
+        y = [*frame["y"], *[np.nan] * 7]
+        later = pd.DataFrame({"ds": pd.date_range("2021-01-04", periods=157), "y": y, "wind": wind})
+        return tiny(future=["wind"]).read(later)
+
+    assert fingerprint(table(0.0)) == fingerprint(table(0.0)) != fingerprint(table(1.0))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from celda.checks import whole_number
 from celda.data.cleaning import check_covariates, clean_rows, labels_of, split_at_last_value
 from celda.data.columns import ROW, Columns, covariate_names, match_columns
 from celda.data.frequency import Frequency
@@ -224,7 +225,7 @@ def read_table(
 
 def check_horizon(h: int) -> None:
     """Raise CeldaError where the horizon is not a whole number of steps of at least 1."""
-    if isinstance(h, bool) or not isinstance(h, int | np.integer) or h < 1:
+    if whole_number(h) is None:
         raise CeldaError(
             f"The horizon is the number of steps to forecast, at least 1, not h={h!r}: write for example h=24."
         )

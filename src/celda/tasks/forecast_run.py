@@ -15,7 +15,6 @@ is kept is trained once more, for as many epochs, on everything, because the las
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from celda.checks import whole_number
 from celda.data import Table, datasets
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks import figures, notes
 from celda.tasks.forecaster import File, Forecaster, Source
 from celda.tasks.loading import load
-from celda.tasks.options import check_options
+from celda.tasks.options import check_options, from_plain, to_plain
+from celda.tasks.phases import fingerprint
 from celda.tasks.run_folder import Outcome, RunFolder
-from celda.tasks.saved_forecaster import TASK, from_plain, to_plain
+from celda.tasks.saved_forecaster import TASK
 from celda.tasks.sizes import Sizes, check_held_out, default_test_size
 
 
@@ -55,15 +56,15 @@ def train(
     """
     check_options(forecaster)
     table = forecaster.read(source)
-    held_out = default_test_size(forecaster.h, int(table.lengths.min())) if test_size is None else test_size
-    _check_test_size(held_out, forecaster.h)
+    h = forecaster.h
+    held_out = default_test_size(h, int(table.lengths.min())) if test_size is None else _test_size(test_size, h)
     check_held_out(table, held_out, "test_size")
     Sizes.derive(forecaster, table.until(-held_out))  # before the folder is made
     run = RunFolder.make(Path(folder), overwrite)
     config = {
         "data": _address(source),
         "future": None if future is None else _address(future),
-        "fingerprint": _fingerprint(table),
+        "fingerprint": fingerprint(table),
         "test_size": held_out,
         "parameters": to_plain(forecaster),
     }
@@ -87,7 +88,7 @@ def resume(
     config = run.read_config(TASK)
     forecaster = Forecaster(**from_plain(config["parameters"], set(Forecaster(1).get_params()), cell))
     table = forecaster.read(_given_or(config["data"], source))
-    if _fingerprint(table) != config["fingerprint"]:
+    if fingerprint(table) != config["fingerprint"]:
         raise CeldaError(f"The data is not what the run in {folder} began with: give that data, or start a new run.")
     future = config["future"] if future is None else future
     return _go(table, run, forecaster, config["test_size"], future, resume=True, quiet=quiet)
@@ -150,7 +151,7 @@ def _go(
     else:
         files["forecast"] = run.write("forecast.csv", forecast.to_csv(index=False))
         history = table.frame.assign(unique_id=np.repeat(table.names, table.lengths))
-        sizes, name, level = forecaster.sizes_, forecaster.name, forecaster.level
+        sizes, name, level = forecaster.sizes_, forecaster.options_.name, forecaster.options_.level
         drawn["forecast"] = figures.forecast_figure(history, forecast, name, level, sizes.input_size)
     for name, figure in drawn.items():
         files[f"{name} figure"] = run.folder / "figures" / f"{name}.png"
@@ -161,12 +162,13 @@ def _go(
     return outcome
 
 
-def _check_test_size(test_size: int, h: int) -> None:
-    if isinstance(test_size, bool) or not isinstance(test_size, int) or test_size < h:
+def _test_size(given: int, h: int) -> int:
+    size = whole_number(given, h)
+    if size is None:
         raise CeldaError(
-            f"test_size={test_size!r} holds no horizon of {h} steps: write a whole number of at least {h}, or leave it "
-            "out."
+            f"test_size={given!r} holds no horizon of {h} steps: write a whole number of at least {h}, or leave it out."
         )
+    return size
 
 
 def _address(source: Source) -> str | None:
@@ -183,8 +185,3 @@ def _given_or(address: str | None, source: Source | None) -> Source:
     if address is None:
         raise CeldaError("The run was begun with a table in memory, not with a file: give that table again.")
     return address
-
-
-def _fingerprint(table: Table) -> str:
-    """Tells tables apart: the same for the same values, time stamps and names."""
-    return hashlib.sha256(pd.util.hash_pandas_object(table.frame, index=False).to_numpy().tobytes()).hexdigest()

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
-import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator, clone
 
 from celda import cells
-from celda.data import Panel, Preprocessor, Table, Windows, read_table
+from celda.data import Table, Windows, read_table
 from celda.errors import CeldaError
 from celda.language import Cell
-from celda.models import ForecastNetwork
 from celda.tasks import intervals, saved_forecaster
 from celda.tasks.backtest import Backtest, long_frame
-from celda.tasks.corrections import Corrections
-from celda.tasks.losses import forecast_loss
-from celda.tasks.options import check_count, check_fitted, check_options
+from celda.tasks.options import check_count, check_fitted, check_options, settled
+from celda.tasks.phases import Phases
 from celda.tasks.predictor import Predictor
 from celda.tasks.rolling import backtest, naive_scales, steps_seen
 from celda.tasks.sizes import Sizes, best_epoch, check_held_out
-from celda.training import History, TrainingConfig, fit
+from celda.training import forget
 
 File = pd.DataFrame | str | Path
 Source = File | Table
-
-
-@dataclass(frozen=True)
-class _Where:
-    """Where a training keeps its files, whether it goes on from them, and whether it shows nothing."""
-
-    run: str | Path | None
-    resume: bool
-    quiet: bool
 
 
 class Forecaster(BaseEstimator):
@@ -69,6 +56,7 @@ class Forecaster(BaseEstimator):
         past, future, static: names of covariates known up to the present, ahead of time, or one value a series.
 
     Attributes, once fitted:
+        options_: a copy of this forecaster's options as they were then; what is set later counts at the next fit.
         sizes_: the `Sizes` that were given or derived. epochs_: how many epochs were best.
         predictor_: the network, the preprocessor and the corrections of the intervals.
         histories_: the `History` of each phase of training.
@@ -151,17 +139,19 @@ class Forecaster(BaseEstimator):
         checkpoint is written.
         """
         check_options(self)
-        table = self._read(df)
-        self.notes_ = table.notes
-        self.sizes_ = Sizes.derive(self, table)
-        self.histories_: dict[str, History] = {}
-        cut = table.lengths - self.sizes_.val_size
-        where = _Where(run, resume, quiet)
-        network, preprocessor = self._train(table, cut, self.sizes_.epochs, "choose", where)
-        self.epochs_ = best_epoch(self.histories_["choose"], self.sizes_.epochs)
-        corrections = self._corrections(Predictor(network, preprocessor, self._no_corrections), table, cut)
-        self._note(corrections.notes)
-        self._train_on_all(table, corrections, "fit", where)
+        options: Self = settled(self)
+        table = options.read(df)
+        sizes = Sizes.derive(options, table)
+        if run is not None and not resume:
+            forget(Path(run))
+        phases = Phases(options, sizes, run, resume, quiet)
+        cut = table.lengths - sizes.val_size
+        first = phases.train(table, cut, sizes.epochs, "choose")
+        epochs = best_epoch(phases.histories["choose"], sizes.epochs)
+        corrections = phases.corrections(first, table, cut)
+        last = phases.train(table, table.lengths, epochs, "fit")
+        self.options_, self.sizes_, self.epochs_, self.histories_ = options, sizes, epochs, phases.histories
+        self._learnt(table, replace(last, corrections=corrections), phases)
         return self
 
     def refit(
@@ -176,9 +166,12 @@ class Forecaster(BaseEstimator):
         """Train anew on a table, with the sizes, the number of epochs and the corrections that `fit` found."""
         check_fitted(self)
         table = self.read(df)
-        table.require(self.sizes_.input_size, self.h)
-        self.notes_ = table.notes
-        self._train_on_all(table, self.predictor_.corrections, phase, _Where(run, resume, quiet))
+        options: Forecaster = clone(self.options_).set_params(device=self.device)  # which is this machine's
+        table.require(self.sizes_.input_size, options.h)
+        phases = Phases(options, self.sizes_, run, resume, quiet)
+        predictor = phases.train(table, table.lengths, self.epochs_, phase)
+        self.histories_ = {**self.histories_, **phases.histories}
+        self._learnt(table, replace(predictor, corrections=self.predictor_.corrections), phases)
         return self
 
     def predict(self, df: Source | None = None, future_df: File | None = None) -> pd.DataFrame:
@@ -199,14 +192,15 @@ class Forecaster(BaseEstimator):
             raise CeldaError(
                 "A model that was loaded holds no history to forecast from: give it, predict('my.csv') or predict(df)."
             )
-        table = table.extend(self.h, future_df)
+        options = self.options_
+        table = table.extend(options.h, future_df)
         panel = self.predictor_.preprocessor.transform(table)
         self.notes_ = table.notes
         self._note(panel.notes)
-        windows = Windows.latest(panel, self.sizes_.input_size, self.h)
+        windows = Windows.latest(panel, self.sizes_.input_size, options.h)
         quantiles = self.predictor_.quantiles(windows)
         whose = {"unique_id": table.names}
-        return long_frame(self.name, quantiles, sorted(self.level), windows.target_stamps, whose)
+        return long_frame(options.name, quantiles, sorted(options.level), windows.target_stamps, whose)
 
     def evaluate(self, df: Source, *, step_size: int | None = None) -> Backtest:
         """Forecast what came after all that the network has learnt from, beside the baselines.
@@ -216,20 +210,21 @@ class Forecaster(BaseEstimator):
         the part before. Raises CeldaError where nothing came after.
         """
         check_fitted(self)
-        step = self.h if step_size is None else step_size
+        options = self.options_
+        step = options.h if step_size is None else step_size
         check_count("step_size", step)
         table = self.read(df)
         begin = steps_seen(table, self.trained_until_)
         panel = self.predictor_.preprocessor.transform(table, begin)
-        windows = Windows(panel, self.sizes_.input_size, self.h, begin=begin, step_size=step)
+        windows = Windows(panel, self.sizes_.input_size, options.h, begin=begin, step_size=step)
         if not len(windows):
             series, until = next(iter(self.trained_until_.items()))
             raise CeldaError(
                 f"There is nothing to evaluate on: the model has learnt from series {series!r} up to {until}, and a "
-                f"test needs {self.h} steps after that: give a table that goes further."
+                f"test needs {options.h} steps after that: give a table that goes further."
             )
         scale = naive_scales(table, begin, self.sizes_.season) | self.naive_scale_
-        result = backtest(self.predictor_, table, windows, begin, scale, self.name, self.level)
+        result = backtest(self.predictor_, table, windows, begin, scale, options.name, options.level)
         self.notes_ = result.notes
         return result
 
@@ -279,7 +274,8 @@ class Forecaster(BaseEstimator):
         """Read a table; once fitted, with the columns and at the frequency that the fit found."""
         if not hasattr(self, "predictor_"):
             return self._read(df)
-        return self._read(df, self.columns_, self.predictor_.preprocessor.freq)
+        options: Forecaster = self.options_
+        return options._read(df, self.columns_, self.predictor_.preprocessor.freq)
 
     def _read(self, df: Source, columns: Mapping[str, str] | None = None, freq: str | None = None) -> Table:
         if isinstance(df, Table):
@@ -305,88 +301,21 @@ class Forecaster(BaseEstimator):
         """Whether intervals are corrected on the validation windows."""
         return self.loss != "quantile" if self.calibrate is None else self.calibrate
 
-    def build_network(self, preprocessor: Preprocessor) -> ForecastNetwork:
-        """A network with fresh weights, of the sizes that were derived."""
-        with torch.random.fork_rng(devices=()):  # the caller's random numbers are not ours to move
-            torch.manual_seed(self.seed)
-            return ForecastNetwork(
-                self.cell,
-                self.sizes_.input_size,
-                self.h,
-                season=self.sizes_.season,
-                patch=self.sizes_.patch,
-                past_size=len(preprocessor.past_names),
-                future_size=len(preprocessor.future_names),
-                static_size=len(preprocessor.static_names),
-                hidden_size=self.hidden_size,
-                num_layers=self.num_layers,
-                dropout=self.dropout,
-                quantiles=self._quantiles,
-                centre=self.centre,
-            )
-
     @property
-    def _quantiles(self) -> tuple[float, ...]:
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantiles that the network gives."""
         return intervals.quantiles_of(self.level) if self.loss == "quantile" else (0.5,)
 
-    @property
-    def _no_corrections(self) -> Corrections:
-        return Corrections(np.zeros((len(self.level), self.h)))
-
-    def _train_on_all(self, table: Table, corrections: Corrections, phase: str, where: _Where) -> None:
-        network, preprocessor = self._train(table, table.lengths, self.epochs_, phase, where)
-        self.predictor_ = Predictor(network, preprocessor, corrections)
+    def _learnt(self, table: Table, predictor: Predictor, phases: Phases) -> None:
+        """Take up what a training on a table came to; until then what was there before holds."""
+        self.predictor_ = predictor
         self._table: Table | None = table
+        self.notes_ = tuple(dict.fromkeys((*table.notes, *phases.notes)))
         found = {name: getattr(table.columns, name) for name in ("id_col", "time_col", "target_col")}
         self.columns_ = {name: column for name, column in found.items() if column is not None}
-        self.naive_scale_ = naive_scales(table, table.lengths, self.sizes_.season)
+        self.naive_scale_ = naive_scales(table, table.lengths, phases.sizes.season)
         stamps = table.frame["ds"].iloc[table.starts[1:] - 1].tolist()
         self.trained_until_ = dict(zip(table.ids, stamps, strict=True))
-
-    def _train(
-        self, table: Table, end: np.ndarray, epochs: int, phase: str, where: _Where
-    ) -> tuple[ForecastNetwork, Preprocessor]:
-        """Train a new network on the first `end` steps of each series; what comes after validates it."""
-        config = TrainingConfig(
-            epochs=epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            warmup=0.2,
-            seed=self.seed,
-            device=self.device,
-        )
-        preprocessor = Preprocessor.fit(table.until(end), scaling=self.scaler, calendar=self.calendar)
-        panel = preprocessor.transform(table)
-        self._note(panel.notes)
-        network = self.build_network(preprocessor)
-        train, valid = self._windows(panel, end=end), self._windows(panel, begin=end)
-        loss = forecast_loss(self.loss, self._quantiles)
-        history = fit(
-            network,
-            loss,
-            train,
-            valid if len(valid) else None,
-            config,
-            run=where.run,
-            phase=phase,
-            resume=where.resume,
-            quiet=where.quiet,
-        )
-        self.histories_[phase] = history
-        if history.interrupted:
-            raise KeyboardInterrupt
-        return network, preprocessor
-
-    def _windows(self, panel: Panel, begin: np.ndarray | None = None, end: np.ndarray | None = None) -> Windows:
-        return Windows(panel, self.sizes_.input_size, self.h, begin=begin, end=end)
-
-    def _corrections(self, predictor: Predictor, table: Table, cut: np.ndarray) -> Corrections:
-        """How to correct the intervals, from windows after `cut`, which `predictor` has not learnt from."""
-        windows = self._windows(predictor.preprocessor.transform(table), begin=cut)
-        if not (self.calibrates and self.level and len(windows)):
-            return self._no_corrections
-        return Corrections.find(windows, predictor.raw(windows), self.level)
 
     def _note(self, notes: Sequence[str]) -> None:
         self.notes_ = tuple(dict.fromkeys((*self.notes_, *notes)))

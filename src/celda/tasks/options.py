@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from celda import cells
+from celda.checks import whole_number
 from celda.data.scaling import KINDS
 from celda.data.table import check_horizon
 from celda.errors import CeldaError
@@ -13,6 +15,7 @@ from celda.language import Cell
 from celda.tasks.losses import LOSSES
 
 _COUNTS = ("input_size", "hidden_size", "num_layers", "season", "patch", "batch_size", "epochs", "val_size")
+_NUMBER = int | float | np.integer | np.floating
 _TAKEN = ("unique_id", "ds", "cutoff", "y", "ridge", "seasonal_naive")  # columns of a table of forecasts
 
 
@@ -37,7 +40,7 @@ def check_options(forecaster: Any) -> None:
             f"A cell cannot be called {cell.name!r} here: its forecast is a column of that name, beside one that is "
             "called so already: rename the function."
         )
-    if not isinstance(given["dropout"], int | float) or not 0 <= given["dropout"] < 1:
+    if not isinstance(given["dropout"], _NUMBER) or not 0 <= given["dropout"] < 1:
         raise CeldaError(f"dropout={given['dropout']!r} is no probability below 1: write for example dropout=0.1.")
     for name, known in (("loss", LOSSES), ("scaler", KINDS)):
         if given[name] not in known:
@@ -52,7 +55,7 @@ def check_options(forecaster: Any) -> None:
 
 def check_count(name: str, value: Any) -> None:
     """Raise CeldaError where `value`, which the user calls `name`, is not a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if whole_number(value) is None:
         raise CeldaError(f"{name}={value!r} cannot be used: it is a whole number of at least 1.")
 
 
@@ -62,11 +65,49 @@ def check_fitted(forecaster: Any) -> None:
         raise CeldaError("This Forecaster is not fitted yet: call fit first, or load a model with celda.load.")
 
 
-def _check_level(level: Sequence[float]) -> None:
-    if isinstance(level, str | int | float):
+def settled(forecaster: Any) -> Any:
+    """A copy of a forecaster's options that nobody else holds, with Python's own numbers in the place of NumPy's."""
+    given = forecaster.get_params(deep=False)
+    return type(forecaster)(**{name: _pythonic(value) for name, value in given.items()})
+
+
+def to_plain(forecaster: Any) -> dict[str, Any]:
+    """The options as JSON can hold them; of a cell, the name."""
+    return {name: _plain(value) for name, value in forecaster.get_params(deep=False).items()}
+
+
+def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dict[str, Any]:
+    """The options that `to_plain` gave, with the cell of the user where it was not one of Celda's."""
+    if unknown := sorted(set(plain) - known):
+        raise CeldaError(
+            f"It was written by another version of Celda, with an option that this one has not: {unknown[0]}."
+        )
+    name = plain["cell"]
+    if cell is None and name not in cells.CELLS:
+        raise CeldaError(
+            f"It was trained with a cell of yours, {name!r}, and equations are not read from files: give cell={name} "
+            "with its definition, from Python."
+        )
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+    return {**given, "cell": cell or name}
+
+
+def _plain(value: Any) -> Any:
+    value = value.name if isinstance(value, Cell) else _pythonic(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _pythonic(value: Any) -> Any:
+    if isinstance(value, list | tuple | np.ndarray):
+        return tuple(_pythonic(one) for one in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_level(level: Any) -> None:
+    if isinstance(level, str | _NUMBER):
         raise CeldaError(f"level={level!r} is no list of levels: write for example level=(80, 95).")
     for one in level:
-        if isinstance(one, bool) or not isinstance(one, int | float) or not 0 < one < 100:
+        if isinstance(one, bool) or not isinstance(one, _NUMBER) or not 0 < one < 100:
             raise CeldaError(f"The level {one!r} is no per cent between 0 and 100: write for example level=(80, 95).")
     if len(set(level)) < len(level):
         raise CeldaError(f"level={tuple(level)} names a level twice: write each once.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from celda.language import Cell
 from celda.tasks.corrections import Corrections
 from celda.tasks.model_card import forecaster_card
 from celda.tasks.model_directory import StoredModel, write_model
+from celda.tasks.options import from_plain, settled, to_plain
+from celda.tasks.phases import build_network
 from celda.tasks.predictor import Predictor
 from celda.tasks.sizes import Sizes
 
@@ -28,6 +31,7 @@ TASK = "forecast"
 
 def save(forecaster: Forecaster, directory: Path) -> None:
     """Write a fitted forecaster."""
+    forecaster = copy(forecaster).set_params(**forecaster.options_.get_params(deep=False))  # not what was set since
     predictor = forecaster.predictor_
     corrections = predictor.corrections
     cell = cells.find(forecaster.cell)
@@ -55,12 +59,13 @@ def restore(kind: type[Forecaster], stored: StoredModel, cell: Cell | None) -> F
         raise CeldaError(
             f"The model was trained with a cell {trained!r} of other equations than {found!r}: give that cell."
         )
+    forecaster.options_ = options = settled(forecaster)
     forecaster.sizes_, forecaster.epochs_ = Sizes(**config["sizes"]), config["epochs"]
     forecaster.histories_, forecaster.notes_, forecaster._table = {}, (), None
     preprocessor = Preprocessor.from_dict(stored.preprocessor)
-    network = forecaster.build_network(preprocessor)
+    network = build_network(options, forecaster.sizes_, preprocessor)
     network.load_state_dict(stored.tensors)
-    moves = np.array(config["corrections"]["moves"]).reshape(len(forecaster.level), forecaster.h)
+    moves = np.array(config["corrections"]["moves"]).reshape(len(options.level), options.h)
     corrections = Corrections(moves, config["corrections"]["units"])
     forecaster.predictor_ = Predictor(network.eval(), preprocessor, corrections)
     forecaster.columns_ = config["columns"]
@@ -72,31 +77,6 @@ def restore(kind: type[Forecaster], stored: StoredModel, cell: Cell | None) -> F
     return forecaster
 
 
-def to_plain(forecaster: Forecaster) -> dict[str, Any]:
-    """The options as JSON can hold them; of a cell, the name."""
-    return {name: _plain(value) for name, value in forecaster.get_params().items()}
-
-
-def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dict[str, Any]:
-    """The options that `to_plain` gave, with the cell of the user where it was not one of Celda's."""
-    if unknown := sorted(set(plain) - known):
-        raise CeldaError(
-            f"It was written by another version of Celda, with an option that this one has not: {unknown[0]}."
-        )
-    name = plain["cell"]
-    if cell is None and name not in cells.CELLS:
-        raise CeldaError(
-            f"It was trained with a cell of yours, {name!r}, and equations are not read from files: give cell={name} "
-            "with its definition, from Python."
-        )
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
-    return {**given, "cell": cell or name}
-
-
-def _plain(value: Any) -> Any:
-    """A parameter or time stamp as JSON can hold it."""
-    if isinstance(value, Cell):
-        return value.name
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value
+def _plain(stamp: Any) -> Any:
+    """A time stamp as JSON can hold it."""
+    return stamp.isoformat() if isinstance(stamp, pd.Timestamp) else stamp

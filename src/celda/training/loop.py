@@ -68,7 +68,7 @@ def fit(
         accelerator_for(config.device, config.precision) as accelerator,
         seeded(config.seed + accelerator.process_index, accelerator.device),
     ):
-        who = describe(model, train, valid, config, accelerator.num_processes) | dict(identity or {})
+        who = {**(identity or {}), **describe(model, train, valid, config, accelerator.num_processes)}
         files = None if run is None else Run(Path(run), phase, who)
         learner = Learner(model, loss, train, config, accelerator)
         if files:

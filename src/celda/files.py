@@ -43,7 +43,7 @@ def written_aside(path: Path) -> Iterator[Path]:
             "write to."
         ) from error
     finally:
-        _delete(aside)
+        delete(aside)
 
 
 def former(folder: Path) -> Path:
@@ -88,10 +88,11 @@ def _delete_left(path: Path) -> None:
         except OSError:  # another program has just renamed it
             continue
         if stale:
-            _delete(left)
+            delete(left)
 
 
-def _delete(path: Path) -> None:
+def delete(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

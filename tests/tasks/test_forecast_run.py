@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -147,6 +148,50 @@ def test_a_folder_with_anything_in_it_is_safe(source, tmp_path, done):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_configuration_of_another_program_is_no_run(tmp_path):
+    (tmp_path / "config.json").write_text('{"task": "translate", "model": "mine"}')
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.bin").write_text("months of training")
+    with pytest.raises(CeldaError, match="holds other files: choose an empty folder"):
+        forecast_run.train(daily(), tmp_path, tiny(), test_size=14, overwrite=True, quiet=True)
+    assert (tmp_path / "model" / "weights.bin").read_text() == "months of training"
+
+
+@pytest.mark.parametrize("name", ["figures/mine.png", "model/mine.txt", "checkpoints/mine/a", "former/mine.txt"])
+def test_a_run_with_other_files_among_its_own_is_not_overwritten(name, done, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(done[0], folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(CeldaError, match=r"is not (of the|a) run.*: move it, so that nothing is lost"):
+        forecast_run.train(daily(), folder, tiny(), test_size=14, overwrite=True, quiet=True)
+    assert (folder / name).read_text() == "mine"
+    assert (folder / "scores.json").exists()
+
+
+def test_a_run_is_overwritten_when_the_new_one_has_ended(done, source, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(done[0], folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(forecast_run, "_go", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        for seed in (1, 2):  # the second time there is no run that has ended but the former one
+            with pytest.raises(KeyboardInterrupt):
+                forecast_run.train(source, folder, forecaster(seed=seed), test_size=21, overwrite=True, quiet=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "former"]
+    pd.testing.assert_frame_equal(forecast_run.evaluate(folder / "former").scores, done[1].scores)
+    forecast_run.resume(folder, quiet=True)
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == FILES
+    assert not (folder / "former").exists()
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"scores": {"lstm": 3}}', "null"])
+def test_scores_that_are_none_are_told_in_a_line(text, done, tmp_path):
+    shutil.copytree(done[0], tmp_path / "run")
+    (tmp_path / "run" / "scores.json").write_text(text)
+    with pytest.raises(CeldaError, match="does not hold the scores of a run"):
+        forecast_run.evaluate(tmp_path / "run")
+
+
 def test_overwriting_a_run_keeps_what_is_not_of_it(tmp_path):
     forecast_run.train(daily(), tmp_path / "run", tiny(epochs=1), test_size=14, quiet=True)
     (tmp_path / "run" / "notes.txt").write_text("mine")
@@ -181,6 +226,7 @@ def test_a_wrong_option_leaves_no_folder(tmp_path):
         ("{", "is damaged"),
         ('{"task": "translate"}', "does not describe a run of the task 'forecast'"),
         ("[]", "does not"),
+        ('{"task": "forecast", "parameters": {}}', "does not describe a run"),
     ],
 )
 def test_a_configuration_that_is_not_one(text, answer, tmp_path):

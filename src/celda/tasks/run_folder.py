@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,21 @@ from typing import Any
 import pandas as pd
 
 from celda.errors import CeldaError
-from celda.files import written_aside
+from celda.files import delete, is_aside, written_aside
 
 _CONFIG, _OUTCOME = "config.json", "scores.json"
-_PARTS = (_CONFIG, _OUTCOME, "metrics.jsonl", "test.csv", "forecast.csv", "checkpoints", "figures", "model")
+_FORMER = "former"  # a run that has ended, until the one that overwrites it has
+_FOLDERS = {
+    "checkpoints": ("choose.safetensors", "fit.safetensors", "final.safetensors"),
+    "figures": ("test.png", "loss.png", "forecast.png"),
+    "model": ("README.md", "config.json", "preprocessor.json", "model.safetensors"),
+}
+# All that a run writes. The configuration is last: as long as a part is there, so is what tells that it is of a run.
+_FILES = (
+    *(f"{folder}/{name}" for folder, names in _FOLDERS.items() for name in names),
+    *("metrics.jsonl", "test.csv", "forecast.csv", _OUTCOME, _CONFIG),
+)
+_KEYS = {"task", "fingerprint", "data", "future", "test_size", "parameters"}  # of the configuration
 
 
 @dataclass(frozen=True)
@@ -40,10 +51,14 @@ class RunFolder:
 
     @classmethod
     def make(cls, folder: Path, overwrite: bool) -> RunFolder:
-        """An empty folder for a new run. A former run is deleted with `overwrite`; other files are never touched."""
+        """A folder for a new run.
+
+        With `overwrite` a former run that has ended is moved to `former/` in it, and deleted when the new one has
+        ended; one that has not is deleted at once. Other files are never touched.
+        """
         if folder.is_file():
             raise CeldaError(f"{folder} is a file: give a folder for the run, such as runs/demo.")
-        is_run = (folder / _CONFIG).exists()
+        is_run = _is_run(folder)
         if is_run and not overwrite:
             raise CeldaError(
                 f"{folder} holds a run already: resume it (celda resume {folder}), choose another folder, or overwrite "
@@ -53,13 +68,14 @@ class RunFolder:
             raise CeldaError(
                 f"{folder} holds other files: choose an empty folder for the run, so that nothing is lost."
             )
+        if is_run:
+            _refuse_strangers(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for part in _PARTS:
-                if (folder / part).is_dir():
-                    shutil.rmtree(folder / part)
-                else:
-                    (folder / part).unlink(missing_ok=True)
+            if (folder / _OUTCOME).exists():
+                _delete_former(folder)
+                _move_run(folder, folder / _FORMER)
+            _delete_run(folder)
         except OSError as error:
             raise CeldaError(f"{folder} cannot be made ready for a run ({error}): choose another folder.") from error
         return cls(folder)
@@ -86,7 +102,7 @@ class RunFolder:
             what = "holds no run" if self.folder.is_dir() else "does not exist"
             raise CeldaError(f"{self.folder} {what}: give the folder that --run named, such as runs/demo.")
         config = self._read(_CONFIG)
-        if not isinstance(config, dict) or config.get("task") != task or "parameters" not in config:
+        if not isinstance(config, dict) or not config.keys() >= _KEYS or config["task"] != task:
             raise CeldaError(
                 f"{self.folder / _CONFIG} does not describe a run of the task {task!r}: give a folder that does."
             )
@@ -101,14 +117,21 @@ class RunFolder:
         files = {name: str(path.relative_to(self.folder)) for name, path in outcome.files.items()}
         whole = {"scores": rows, "windows": outcome.windows, "notes": outcome.notes, "files": files}
         self.write(_OUTCOME, json.dumps({**whole, "seconds": outcome.seconds}, indent=2))
+        _delete_former(self.folder)
 
     def read_outcome(self) -> Outcome:
         """What the run came to. Raises CeldaError where it has not ended."""
         self.require_end()
         kept = self._read(_OUTCOME)
-        scores = pd.DataFrame(kept["scores"]).T.astype(float)
-        files = {name: self.folder / relative for name, relative in kept["files"].items()}
-        return Outcome(scores, kept["windows"], tuple(kept["notes"]), files, kept["seconds"])
+        try:
+            scores = pd.DataFrame(kept["scores"]).T.astype(float)
+            files = {name: self.folder / relative for name, relative in kept["files"].items()}
+            return Outcome(scores, int(kept["windows"]), tuple(kept["notes"]), files, float(kept["seconds"]))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CeldaError(
+                f"{self.folder / _OUTCOME} is damaged, as it does not hold the scores of a run: bring back a copy of "
+                f"it, or write it anew (celda resume {self.folder})."
+            ) from error
 
     def require_end(self) -> None:
         """Raise CeldaError where the run has not ended."""
@@ -124,3 +147,47 @@ class RunFolder:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise CeldaError(f"{path} is damaged ({error}): bring back a copy of it, or start a new run.") from error
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether the configuration in a folder is one that a run wrote: many programs have a file of that name."""
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.keys() >= _KEYS
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Raise CeldaError where a file that no run writes lies among those that it does."""
+    for name, known in _FOLDERS.items():
+        for path in (folder / name).glob("*"):
+            if path.name not in known and not is_aside(path):
+                raise CeldaError(f"{path} is not of the run in {folder}: move it, so that nothing is lost.")
+    if (folder / _FORMER).exists() and not _is_run(folder / _FORMER):
+        raise CeldaError(f"{folder / _FORMER} is not a run: move it, so that nothing is lost.")
+
+
+def _move_run(folder: Path, target: Path) -> None:
+    for name in _FILES:
+        if (folder / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).replace(target / name)
+
+
+def _delete_run(folder: Path) -> None:
+    """Delete the files of a run, and the folders in it that are empty then."""
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    for part in (*(folder / name for name in _FOLDERS), folder):
+        for left in part.glob(".*.aside"):
+            delete(left)
+    for name in _FOLDERS:
+        with suppress(OSError):  # it is not there, or holds other files
+            (folder / name).rmdir()
+
+
+def _delete_former(folder: Path) -> None:
+    _delete_run(folder / _FORMER)
+    with suppress(OSError):
+        (folder / _FORMER).rmdir()

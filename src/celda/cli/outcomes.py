@@ -24,7 +24,8 @@ def interruptible(run: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        show(f"Interrupted; the checkpoint is written. Go on with:  celda resume {run}")
+        begun = (run / "config.json").is_file() and any((run / "checkpoints").glob("*.safetensors"))
+        show(f"Interrupted; the checkpoint is written. Go on with:  celda resume {run}" if begun else "Interrupted.")
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -1,23 +1,91 @@
-"""What the README shows is executed."""
+"""What the README and the pages of the documentation show is executed, in the order in which it stands there."""
 
+import functools
 import re
+import shlex
 from pathlib import Path
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import celda
+from celda.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+QUICK = {"hidden_size": 4, "epochs": 1, "batch_size": 1024}  # the pages train as long as it takes
 
 
-def test_the_python_of_the_readme_runs_and_its_cell_learns():
-    names: dict = {}
-    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(blocks) >= 2
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A function that runs the code of a page in an empty folder, and gives the names that its Python leaves."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(celda, "Forecaster", functools.partial(celda.Forecaster, **QUICK))
+
+    def run_page(page):
+        names = {}
+        for language, block in re.findall(r"```(python|sh)\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S):
+            if language == "python":
+                exec(compile(block, page, "exec"), names)
+            else:
+                for line in block.replace("\\\n", " ").splitlines():
+                    run_command(shlex.split(line, comments=True))
+        return names
+
+    return run_page
+
+
+def run_command(words):
+    if words[:1] != ["celda"]:
+        assert words[0] in ("make", ".")  # they set up an environment, and would run these tests again
+        return
+    if words[1] == "train":
+        words += [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()] + ["--quiet"]
+    ended = CliRunner().invoke(app, words[1:], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+
+
+def test_the_readme_runs_and_its_cell_learns(run, tmp_path):
+    when = pd.date_range("2024-01-01", periods=400, freq="h")
+    load = 10 + np.sin(when.hour * np.pi / 12) + np.random.default_rng(0).normal(0, 0.1, 400)
+    pd.DataFrame({"when": when, "load": load}).to_csv(tmp_path / "my.csv", index=False)
+    names = run("README.md")
     assert names["losses"][-1] < names["losses"][0]
     assert "z_t = σ(W_z x_t + R_z h_{t-1} + b_z)" in names["two_speed"].equations()
     assert names["drawing"].lstrip().startswith("<")
     assert names["y_0"].shape == (8, 16)
+    assert names["model"].h == 24
 
 
-def test_the_figures_of_the_readme_are_there():
-    for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
-        assert (Path(__file__).parents[1] / target).is_file(), target
+def test_the_page_on_forecasting_runs(run, tmp_path):
+    names = run("docs/forecasting.md")
+    assert (names["forecast"]["ds"].min(), names["ahead"]["ds"].min()) == (
+        pd.Timestamp(2024, 2, 10),
+        pd.Timestamp(2024, 2, 5),
+    )
+    assert (
+        len(names["test"].y) == 2 * 5
+    )  # two sites, the five days between the end of the first table and of the longer
+    assert len(names["folds"]) == 2 * 3 * 24
+    assert list(pd.read_csv(tmp_path / "next-day.csv")["unique_id"].unique()) == ["north", "south"]
+    assert "minimal" in names["model"].predict("sites.csv")
+
+
+def test_the_page_on_the_language_runs(run):
+    assert run("docs/language.md")["peephole_lstm"].states == ("h", "c")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_links_to_is_there(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.exists(), target
+        headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.M) if anchor else []
+        assert not anchor or anchor in [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings], (
+            target
+        )

@@ -1,14 +1,25 @@
-"""Which engine runs a call, and why: never silently."""
+"""Which engine runs a call, and why: never silently.
+
+An engine is a function from a `Call` to a `Result`. `reference` runs anything; `cpu` is compiled for the cell and the processor.
+`CELDA_ENGINE=reference` (or `cpu`) in the environment decides for every layer that was left at "auto".
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
 
 from celda.engines.call import Call, Engine, Result
 from celda.engines.reference import run as reference
 from celda.errors import CeldaError
 
-ENGINES: dict[str, Engine] = {"reference": reference}
+NAMES = ("reference", "cpu")
 
 
 @dataclass(frozen=True)
@@ -23,20 +34,60 @@ class Plan:
 
     def run(self, call: Call) -> Result:
         """Run `call` on the chosen engine."""
-        return ENGINES[self.engine](call)
+        return _engine(self.engine)(call)
 
 
-def choose(engine: str = "auto") -> Plan:
-    """The plan for a call where `engine` was asked for."""
-    if engine not in ("auto", *ENGINES):
-        raise CeldaError(
-            f"There is no engine {engine!r}; write engine='auto' or one of {', '.join(map(repr, ENGINES))}."
-        )
-    if engine != "auto":
-        return Plan(engine, f"engine={engine!r} was asked for")
-    return Plan(
-        "reference", "it is the only engine in this version: torch operations in a loop; fused engines come later"
-    )
+def check_engine(engine: str) -> None:
+    """`engine` is "auto" or names an engine."""
+    if engine not in ("auto", *NAMES):
+        raise CeldaError(f"There is no engine {engine!r}; write engine='auto' or one of {', '.join(map(repr, NAMES))}.")
 
 
-__all__ = ["ENGINES", "Call", "Engine", "Plan", "Result", "choose"]
+def choose(engine: str, x: Tensor, transformed: bool = False) -> Plan:
+    """The plan for the input `x` of a layer that was asked for `engine`; `transformed`: inside `torch.func`.
+
+    Raises CeldaError where the cpu engine was asked for by name and cannot run the input.
+    """
+    asked, by = engine, f"engine={engine!r}"
+    if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE", "auto")) != "auto":
+        by = f"CELDA_ENGINE={asked}"
+        check_engine(asked)
+    if asked == "reference":
+        return Plan("reference", f"{by} was asked for")
+    hindrance = _hindrance(x, transformed)
+    if hindrance is None:
+        reason = "kernels compiled for this cell and processor" if asked == "auto" else f"{by} was asked for"
+        return Plan("cpu", reason)
+    if asked == "cpu" and engine == "cpu":
+        raise CeldaError(f"{by} was asked for, but {hindrance}: write engine='auto'.")
+    return Plan("reference", f"torch operations in a loop, because {hindrance}")
+
+
+def _hindrance(x: Tensor, transformed: bool) -> str | None:
+    """Why the cpu engine cannot run `x`, or None where it can."""
+    if x.device.type != "cpu":
+        return f"the input is on {x.device} and the fused kernels run on the CPU"
+    if x.dtype not in (torch.float32, torch.float64):
+        return f"the input is {x.dtype} and the fused kernels compute in float32 and float64"
+    if transformed:
+        return "torch.func transforms see through torch operations only"
+    if not _has_compiler():
+        return "llvmlite is not installed (pip install llvmlite)"
+    return None
+
+
+@cache
+def _has_compiler() -> bool:
+    return find_spec("llvmlite") is not None
+
+
+@cache
+def _engine(name: str) -> Callable[[Call], Result]:
+    if name == "reference":
+        return reference
+    from celda.engines import cpu  # the compiler is started when it is first needed
+
+    return lambda call: cpu.run(call, reference)
+
+
+__all__ = ["NAMES", "Call", "Engine", "Plan", "Result", "check_engine", "choose"]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from celda import cells
-from celda.engines import Call, Plan, choose
+from celda.engines import Call, Plan, check_engine, choose
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.layers import doors, packed
@@ -72,7 +72,7 @@ class Recurrent(nn.Module):
                 raise CeldaError(f"{name} is not built yet in this version: leave it out.")
         doors.check_sizes(hidden_size, num_layers, dropout)
         check_init(init)
-        choose(engine)
+        check_engine(engine)
         if dropout and num_layers == 1:
             warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
         self.cell = cells.find(cell)
@@ -187,7 +187,7 @@ class Recurrent(nn.Module):
         doors.check_states(states, names, wanted)
         further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
         keep = tuple(self.cell.named) if self._trace is not None else ()
-        plan, results, y = choose(self.engine), [], x
+        plan, results, y = self._plan(x), [], x
         for layer in range(self.num_layers):
             below = F.dropout(y, self.dropout, training) if layer and self.dropout else y
             for direction, suffix in enumerate(self._suffixes):
@@ -210,8 +210,12 @@ class Recurrent(nn.Module):
         return next(self.parameters())
 
     def plan(self, x: Tensor | None = None) -> Plan:
-        """Which engine would run the input `x`, and why; print it."""
-        return choose(self.engine)
+        """Which engine would run the input `x` (default: one like the weights), and why; print it."""
+        return self._plan(self.weight if x is None else x)
+
+    def _plan(self, x: Tensor) -> Plan:
+        inside = torch._C._functorch.is_functorch_wrapped_tensor
+        return choose(self.engine, x, inside(x) or inside(self.weight))
 
     def stepper(self, batch_size: int = 1) -> Stepper:
         """The layer one step at a time, for streams; see `Stepper`."""

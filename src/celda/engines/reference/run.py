@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from celda.engines.call import Call, Result
-from celda.engines.reference.operations import TORCH
+from celda.engines.operations import TORCH
 from celda.language.expression import SCALAR, Node
 from celda.language.schedule import Product, recurrent, schedule
 

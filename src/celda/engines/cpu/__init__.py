@@ -1,0 +1,6 @@
+"""The CPU engine: a cell's graph as machine code, forward and backward, for the processor it runs on."""
+
+from celda.engines.cpu.kernels import DTYPES
+from celda.engines.cpu.run import run
+
+__all__ = ["DTYPES", "run"]

@@ -1,0 +1,275 @@
+"""The backward kernel: the reverse sweep of any cell over a whole sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from llvmlite import ir
+
+from celda.engines.cpu.forward import for_share
+from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
+from celda.engines.cpu.maths import POINTWISE
+from celda.engines.cpu.program import BackwardProgram, BackwardStage
+from celda.language.expression import Node
+
+NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks")
+ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "record", "kept", "adjoint", "carry")
+
+
+class BackwardKernel:
+    """Emits `kernel(slot, slots, arguments)`: steps are taken from the last to the first in the order of the forward kernel.
+
+    `record` and `kept` hold what the forward kernel left; `adjoint` receives dL/d(linear map), (rows, maps, padded), and may be
+    `record` itself where the cell has one stage. `carried_<state>` (batch, padded) comes with dL/d(final state) and goes with
+    dL/d(initial state).
+    """
+
+    def __init__(
+        self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool, in_place: int
+    ) -> None:
+        self.program, self.shape, self.record = program, shape, record
+        self.resets, self.in_place = resets, in_place
+        cell = program.cell
+        names = [*NUMBERS, *ADDRESSES]
+        names += [f"carried_{s}" for s in cell.states] + [f"first_{s}" for s in cell.states]
+        for name in dict.fromkeys(cell.vectors.values()):
+            names += [f"vector_{name}", f"gradient_{name}"]
+        self.targets = tuple(s for s in cell.states if program.carry[s])
+        for k, stage in enumerate(self.program.products):
+            names += [f"panel_{k}_{p}_{a}" for p, product in enumerate(stage) for a in range(len(product.args))]
+        self.arguments = Arguments(names)
+
+    def module(self) -> ir.Module:
+        """The kernel as a module of its own."""
+        self.m = ir.Module("backward")
+        f = Function(self.m, self.shape, self.arguments, "kernel", ("slot", "slots"), export=True)
+        e, b, products = f.e, f.e.b, self.program.products
+        stages = [self._stage(k, stage, products[k], self._work) for k, stage in enumerate(self.program.stages)]
+        finish = self._stage("finish", self.program.stages[0], products[0], self._finish)
+        slot, counter, active, offset = f.at["slot"], f.function.args[-1], f.address("active"), f.address("offset")
+        steps, first, direction = f.number("steps"), f.number("first"), f.number("direction")
+        units = max(self._units(p) for p in products)
+        least = lambda x, y: b.select(b.icmp_signed("<", x, y), x, y)  # noqa: E731
+        most = lambda x, y: b.select(b.icmp_signed(">", x, y), x, y)  # noqa: E731
+        hidden, last = f.number("hidden"), b.sub(steps, I64(1))
+
+        def step(
+            k: ir.Value, carried: Sequence[ir.Value], r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value
+        ) -> list[ir.Value]:
+            n_after, base_after = carried  # of the step after this one, which was taken before
+            s = b.sub(last, k)
+            t = b.add(first, b.mul(s, direction))
+            n, base = f.whole(active, t), f.whole(offset, t)
+            # rows without a step before this one start from the initial state
+            has_before = b.icmp_signed(">", s, I64(0))
+            before = b.select(has_before, b.sub(t, direction), t)
+            n_before = b.select(has_before, f.whole(active, before), I64(0))
+            common = [slot, s, t, base, base_after, f.whole(offset, before), n_before]
+            both = least(n, n_after)
+            b.call(stages[0], [*common, r0, least(r1, both), j0, j1, hidden, f.block])
+            b.call(stages[0], [*common, most(r0, both), least(r1, n), j0, j1, I64(0), f.block])
+            b.call(finish, [*common, most(r0, n), least(r1, n_after), j0, j1, hidden, f.block])
+            for number, stage in enumerate(stages):
+                if number:
+                    b.call(stage, [*common, r0, least(r1, n), j0, j1, hidden, f.block])
+                arrivals = b.add(b.mul(k, I64(len(stages))), I64(number + 1))
+                e.barrier(counter, threads, b.mul(arrivals, threads))
+            return [n, base]
+
+        def sweep(*share: ir.Value) -> None:
+            r0, r1, j0, j1, _ = share
+            _, (n, base) = e.loop(steps, lambda k, c: step(k, c, *share), carry=[I64(0), I64(0)])
+            b.call(finish, [slot, I64(-1), I64(0), I64(0), base, I64(0), I64(0), r0, least(r1, n), j0, j1, hidden, f.block])
+
+        for_share(f, units, sweep)
+        f.finish()
+        return self.m
+
+    def _units(self, products: tuple[Node, ...]) -> int:
+        return self.shape.units(max(len(products), 1))
+
+    def _stage(
+        self, number: int | str, stage: BackwardStage, products: tuple[Node, ...], work: Callable[..., ir.Function]
+    ) -> ir.Function:
+        """Transposed products over a range of rows and unit blocks, `depth` terms deep, then the work on each vector."""
+        inner = work(number, products)
+        ints = ("slot", "s", "t", "base", "after", "before", "n_before", "r0", "r1", "j0", "j1", "depth")
+        f = Function(self.m, self.shape, self.arguments, f"stage_{number}", ints)
+        e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(products), 1)
+        widest, first_stage = self.shape.units(columns), number in (0, "finish")
+        most = max(self.shape.rows(u * columns)[0] * u for u in {widest, 1}) * columns
+        buffer = b.alloca(e.scalar, size=most * lanes)
+        buffer.align = 64
+        padded, count = f.number("padded"), len(self.program.maps)
+        base = f.at["after"] if first_stage else f.at["base"]
+        hidden = f.number("hidden")
+        adjoint, row_size = f.address("adjoint"), b.mul(padded, I64(count))
+        k = 0 if first_stage else number
+        panels = {(p, a): f.address(f"panel_{k}_{p}_{a}") for p, x in enumerate(products) for a in range(len(x.args))}
+        start = f.at["j0"]
+        for units in dict.fromkeys((widest, 1)):
+            width = units * columns
+
+            def block(j: ir.Value, _: object, units: int = units, width: int = width) -> None:
+                def rows(r: ir.Value, n: int) -> None:
+                    acc = [e.const(0.0)] * (n * width)
+                    for p, product in enumerate(products):
+                        take = [u * columns + p for u in range(units)]
+                        for a, m in enumerate(self.program.map_of(product)):
+                            pointers = [
+                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(q))), row_size), b.mul(padded, I64(m)))
+                                for q in range(n)
+                            ]
+                            panel = e.at(panels[p, a], b.mul(j, b.mul(hidden, I64(lanes))))
+                            acc = tile(e, acc, pointers, panel, f.at["depth"], take, width)
+                    for place, value in enumerate(acc):
+                        e.store(value, e.at(buffer, place * lanes))
+                    for q in range(n):
+                        for u in range(units):
+                            there = e.at(buffer, (q * units + u) * columns * lanes)
+                            given = [f.at[x] for x in ("slot", "s", "t", "base", "before", "n_before")]
+                            b.call(inner, [*given, b.add(r, I64(q)), b.add(j, I64(u)), there, f.block])
+
+                tiles(f, f.at["r0"], f.at["r1"], self.shape.rows(width), rows)
+
+            start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
+        f.finish()
+        return f.function
+
+    def _inner(self, name: str) -> Function:
+        ints = ("slot", "s", "t", "base", "before", "n_before", "r", "j")
+        f = Function(self.m, self.shape, self.arguments, name, ints, ("acc",))
+        f.function.attributes.add("noinline")
+        return f
+
+    def _finish(self, number: int | str, products: tuple[Node, ...]) -> ir.Function:
+        """What is left after a row's first step: the adjoint of its initial state."""
+        f = self._inner("finish")
+        e, b = f.e, f.e.b
+        here = b.add(b.mul(f.at["r"], f.number("padded")), b.mul(f.at["j"], I64(self.shape.lanes)))
+        for state in self.targets:
+            there = e.at(f.address(f"carried_{state}"), here)
+            e.store(b.fadd(e.load(there), self._product_sum(f, state, products)), there)
+        f.finish()
+        return f.function
+
+    def _product_sum(self, f: Function, state: str, products: tuple[Node, ...]) -> ir.Value:
+        e, total = f.e, None
+        for node in self.program.carry[state]:
+            part = e.load(e.at(f.at["acc"], products.index(node) * self.shape.lanes))
+            total = part if total is None else e.b.fadd(total, part)
+        return total
+
+    def _work(self, number: int, products: tuple[Node, ...]) -> ir.Function:
+        """The point-wise work of a stage of the sweep on one vector of units of one row."""
+        f = self._inner(f"work_{number}")
+        e, b, program, lanes = f.e, f.e.b, self.program, self.shape.lanes
+        cell, maps = program.cell, len(program.maps)
+        padded, hidden = f.number("padded"), f.number("hidden")
+        lane = b.mul(f.at["j"], I64(lanes))
+        here = b.add(b.mul(f.at["r"], padded), lane)
+        row = b.add(f.at["base"], f.at["r"])
+        row_before = b.add(f.at["before"], f.at["r"])
+        begins = b.icmp_signed(">=", f.at["r"], f.at["n_before"])  # this is the row's first step
+        mask = f.mask(f.at["j"], hidden)
+        known: dict[Node, ir.Value] = {}
+
+        def factor(s: ir.Value) -> ir.Value:
+            at = b.add(b.mul(s, f.number("batch")), f.at["r"])
+            return e.broadcast(e.load_scalar(e.at(f.address("carry"), at)))
+
+        into = factor(f.at["s"]) if self.resets else None
+        out_of = factor(b.add(f.at["s"], I64(1))) if self.resets else None
+
+        def recorded(node: Node, at_row: ir.Value) -> ir.Value:
+            k = self.record.index(node)
+            rest = len(self.record) - self.in_place
+            name, place, count = ("record", k, maps) if k < self.in_place else ("kept", k - self.in_place, rest)
+            there = b.mul(b.add(b.mul(at_row, I64(count)), I64(place)), padded)
+            return e.at(f.address(name), there, lane)
+
+        def old_state(name: str) -> ir.Value:
+            initial = e.at(f.address(f"first_{name}"), here)
+            if cell.outputs[name] in self.record:
+                there = b.select(begins, initial, recorded(cell.outputs[name], row_before))
+                value = e.load(there)
+            else:
+                there = b.select(begins, initial, e.at(f.address("output"), b.mul(row_before, hidden), lane))
+                value = f.masked_load(there, mask)
+            return value if into is None else b.select(begins, value, b.fmul(value, into))
+
+        def adjoint(name: str) -> ir.Value:
+            value = e.load(e.at(f.address(f"carried_{name}"), here))
+            if program.carry[name]:
+                value = b.fadd(value, self._product_sum(f, name, products))
+            if out_of is not None:
+                value = b.fmul(value, out_of)
+            if name == cell.states[0]:
+                upstream = e.at(f.address("upstream"), b.mul(row, hidden), lane)
+                value = b.fadd(value, f.masked_load(upstream, mask))
+            return value
+
+        def value(node: Node) -> ir.Value:
+            if node not in known:
+                known[node] = compute(node)
+            return known[node]
+
+        def scratch(node: Node) -> ir.Value:
+            k, count = program.crossing.index(node), len(program.crossing)
+            return e.at(f.address("scratch"), b.mul(b.add(b.mul(f.at["r"], I64(count)), I64(k)), padded), lane)
+
+        def compute(node: Node) -> ir.Value:
+            if node.op == "number":
+                return e.const(node.value)
+            if node.op == "time":
+                return e.broadcast(b.sitofp(b.add(f.number("time"), f.at["t"]), e.scalar))
+            if node.op == "parameter":
+                return e.load(e.at(f.address(f"vector_{node.name}"), lane))
+            if node.op == "state":
+                return old_state(node.name)
+            if node in program.forward:
+                if node in self.record:
+                    return e.load(recorded(node, row))
+                if node.op == "diagonal":
+                    name = cell.vectors[node]
+                    return b.fmul(e.load(e.at(f.address(f"vector_{name}"), lane)), value(node.args[0]))
+            elif program.level.get(node, 0) < number or (node.op == "adjoint" and number > 0):
+                return e.load(scratch(node))
+            elif node.op == "adjoint":
+                return adjoint(node.name)
+            elif node.op == "transposed":
+                return e.load(e.at(f.at["acc"], products.index(node) * lanes))
+            return POINTWISE[node.op](e, *(value(a) for a in node.args))
+
+        stores: list[tuple[ir.Value, ir.Value]] = []
+        for node in program.crossing:
+            if program.level[node] == number:
+                stores.append((value(node), scratch(node)))
+        zero = e.const(0.0)
+        for k, m in enumerate(program.maps):
+            node = program.gradient.maps.get(m)
+            place = e.at(f.address("adjoint"), b.mul(b.add(b.mul(row, I64(maps)), I64(k)), padded), lane)
+            if node is None and number == 0:
+                stores.append((zero, place))
+            elif node is not None and program.level[node] == number:
+                stores.append((b.select(mask, value(node), zero), place))
+        for name, node in program.gradient.vectors.items():
+            if program.level[node] == number:
+                there = e.at(f.address(f"gradient_{name}"), b.mul(f.at["slot"], padded), lane)
+                stores.append((b.fadd(e.load(there), value(node)), there))
+        for state in cell.states:
+            terms = [value(t) for t in program.carried[state] if program.level[t] == number]
+            there = e.at(f.address(f"carried_{state}"), here)
+            total = None
+            for term in terms:
+                total = term if total is None else b.fadd(total, term)
+            if number == 0:
+                stores.append((zero if total is None else total, there))
+            elif total is not None:
+                stores.append((b.fadd(e.load(there), total), there))
+        for new, there in stores:
+            e.store(new, there)
+        f.finish()
+        return f.function
+
+

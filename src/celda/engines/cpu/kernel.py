@@ -1,0 +1,153 @@
+"""What the forward and the backward kernel share: their arguments, the register tile, masked access."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from celda.engines.cpu.emit import Emit
+
+I64, I1, VOID = ir.IntType(64), ir.IntType(1), ir.VoidType()
+BYTES = ir.PointerType()
+UNITS = 4  # vectors a row of the tile is wide, where a cell has few products
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The machine's vectors: how many elements each holds, and how many there are."""
+
+    dtype: str
+    lanes: int
+    registers: int
+
+    def units(self, columns: int) -> int:
+        """How many blocks of units a tile takes at once, so that it is about `UNITS` vectors wide."""
+        return max(1, UNITS // columns)
+
+    def rows(self, width: int) -> tuple[int, ...]:
+        """Heights of the tiles of `width` vectors, from the largest that fits the registers down to one row."""
+        most = max(1, min(12, (self.registers - 2 - width) // width))
+        return tuple(dict.fromkeys(n for n in (most, 4, 2, 1) if n <= most))
+
+
+class Arguments:
+    """The argument block of a kernel: 8-byte numbers and addresses, by name."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        self.place = {name: k for k, name in enumerate(self.names)}
+
+    def pack(self, values: dict[str, int]) -> ctypes.Array:
+        """The block in memory; every name must have its value."""
+        return (ctypes.c_int64 * len(self.names))(*(values[name] for name in self.names))
+
+
+class Function:
+    """A function of a kernel module: an emitter, its integer arguments, and the argument block as its last one."""
+
+    def __init__(self, module: ir.Module, shape: Shape, arguments: Arguments, name: str, ints: Sequence[str], pointers: Sequence[str] = (), export: bool = False) -> None:
+        kinds = [I64] * len(ints) + [BYTES] * len(pointers) + [BYTES]
+        if export:  # counters for barriers come last
+            kinds.append(BYTES)
+        self.function = ir.Function(module, ir.FunctionType(VOID, kinds), name)
+        if not export:
+            self.function.linkage = "internal"
+        self.shape, self.arguments, self.block = shape, arguments, self.function.args[-2 if export else -1]
+        self.e = Emit(ir.IRBuilder(self.function.append_basic_block("entry")), module, shape.dtype, shape.lanes)
+        self.at = dict(zip([*ints, *pointers], self.function.args, strict=False))
+        self._loaded: dict[str, ir.Value] = {}
+        self.entry = self.e.b.block
+
+    def number(self, name: str) -> ir.Value:
+        """A number of the argument block. Ask for it first in the entry block."""
+        b = self.e.b
+        if name not in self._loaded:
+            here = b.gep(self.block, [I64(self.arguments.place[name])], source_etype=I64)
+            self._loaded[name] = b.load(here, typ=I64)
+        return self._loaded[name]
+
+    def address(self, name: str) -> ir.Value:
+        """An address of the argument block."""
+        key = f"@{name}"
+        if key not in self._loaded:
+            self._loaded[key] = self.e.b.inttoptr(self.number(name), BYTES)
+        return self._loaded[key]
+
+    def whole(self, base: ir.Value, index: ir.Value) -> ir.Value:
+        """The i64 at `base[index]`."""
+        return self.e.b.load(self.e.b.gep(base, [index], source_etype=I64), typ=I64)
+
+    def mask(self, j: ir.Value, hidden: ir.Value) -> ir.Value:
+        """Which lanes of unit block `j` are units of the layer."""
+        b, lanes = self.e.b, self.shape.lanes
+        kind = ir.VectorType(I64, lanes)
+        iota = ir.Constant(kind, list(range(lanes)))
+        first = b.insert_element(ir.Constant(kind, ir.Undefined), b.mul(j, I64(lanes)), ir.IntType(32)(0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+        first = b.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
+        stop = b.insert_element(ir.Constant(kind, ir.Undefined), hidden, ir.IntType(32)(0))
+        stop = b.shuffle_vector(stop, ir.Constant(kind, ir.Undefined), zeros)
+        return b.icmp_signed("<", b.add(iota, first), stop)
+
+    def _masked(self, name: str, result: ir.Type, kinds: list[ir.Type]) -> ir.Function:
+        module = self.function.module
+        return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, kinds), name)
+
+    def masked_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
+        """A vector whose lanes outside the mask are zero and are not read."""
+        e = self.e
+        suffix = f"v{self.shape.lanes}f{64 if self.shape.dtype == 'float64' else 32}"
+        kinds = [BYTES, ir.IntType(32), mask.type, e.vector]
+        load = self._masked(f"llvm.masked.load.{suffix}.p0", e.vector, kinds)
+        return e.b.call(load, [pointer, ir.IntType(32)(self._align), mask, e.const(0.0)])
+
+    def masked_store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value) -> None:
+        """Write the lanes of the mask."""
+        e = self.e
+        suffix = f"v{self.shape.lanes}f{64 if self.shape.dtype == 'float64' else 32}"
+        store = self._masked(f"llvm.masked.store.{suffix}.p0", VOID, [e.vector, BYTES, ir.IntType(32), mask.type])
+        e.b.call(store, [value, pointer, ir.IntType(32)(self._align), mask])
+
+    @property
+    def _align(self) -> int:
+        return 8 if self.shape.dtype == "float64" else 4
+
+    def finish(self) -> None:
+        """Return."""
+        self.e.b.ret_void()
+
+
+def tile(e: Emit, acc: list, rows: list, panel: ir.Value, depth: ir.Value, columns: Sequence[int], width: int) -> list:
+    """acc[row][column] += rows[row][k] * panel[k][column] over k < depth: the register tile everything stands on.
+
+    `rows` are pointers, `panel` holds len(columns) vectors a k, and `acc` is a flat list, `width` vectors a row; vector v of
+    the panel goes to column `columns[v]`.
+    """
+    lanes, count = e.vector.count, len(columns)
+    touched = [q * width + c for q in range(len(rows)) for c in columns]
+
+    def body(k: ir.Value, carried: Sequence[ir.Value]) -> list[ir.Value]:
+        first = e.b.mul(k, I64(count * lanes))
+        weights = [e.load(e.at(panel, first, v * lanes)) for v in range(count)]
+        out = []
+        for q, row in enumerate(rows):
+            a = e.broadcast(e.load_scalar(e.at(row, k)))
+            out += [e.fma(a, weights[v], carried[q * count + v]) for v in range(count)]
+        return out
+
+    result = list(acc)
+    for place, value in zip(touched, e.loop(depth, body, carry=[acc[p] for p in touched])[1], strict=True):
+        result[place] = value
+    return result
+
+
+def tiles(
+    f: Function, begin: ir.Value, end: ir.Value, rows: tuple[int, ...], body: Callable[[ir.Value, int], None]
+) -> None:
+    """Call `body(first row, how many)` over rows begin..end with the largest tiles first."""
+    e, start = f.e, begin
+    for n in rows:
+        start, _ = e.loop(e.b.sub(end, I64(n - 1)), lambda r, _, n=n: body(r, n) or [], start=start, step=n)

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from llvmlite import ir
 
+from celda.engines.cpu import prepare
 from celda.engines.cpu.forward import for_share
 from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
-from celda.engines.cpu.program import BackwardProgram, BackwardStage
+from celda.engines.cpu.program import BackwardProgram
+from celda.engines.cpu.threads import LINE
 from celda.language.expression import Node
 
-NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks")
-ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "record", "kept", "adjoint", "carry")
+NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks", "prepare", "jobs", "job_count")
+SPAN = ("last", "count", "n_after", "base_after")  # the steps of a launch: the last one, how many, and the step after them
+ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "record", "adjoint", "carry", "sums")
 
 
 class BackwardKernel:
-    """Emits `kernel(slot, slots, arguments)`: steps are taken from the last to the first in the order of the forward kernel.
+    """Emits `kernel(slot, slots, arguments)`: `count` steps from `last` down, numbered as the forward kernel ran them.
 
-    `record` and `kept` hold what the forward kernel left; `adjoint` receives dL/d(linear map), (rows, maps, padded), and may be
-    `record` itself where the cell has one stage. `carried_<state>` (batch, padded) comes with dL/d(final state) and goes with
-    dL/d(initial state).
+    A sweep may be cut into launches. `adjoint` receives dL/d(linear map), (rows, maps, padded), of the launch's steps, and
+    holds that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded) comes with
+    dL/d(state after the last step) and, after the launch with step 0, goes with dL/d(initial state). `sums` (slots, maps +
+    vectors, padded) adds up what is a sum over all rows: the gradients of biases and vectors.
     """
 
-    def __init__(
-        self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool, in_place: int
-    ) -> None:
-        self.program, self.shape, self.record = program, shape, record
-        self.resets, self.in_place = resets, in_place
+    def __init__(self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool) -> None:
+        self.program, self.shape, self.record, self.resets = program, shape, record, resets
         cell = program.cell
-        names = [*NUMBERS, *ADDRESSES]
+        names = [*NUMBERS, *SPAN, *ADDRESSES]
         names += [f"carried_{s}" for s in cell.states] + [f"first_{s}" for s in cell.states]
-        for name in dict.fromkeys(cell.vectors.values()):
-            names += [f"vector_{name}", f"gradient_{name}"]
+        names += [f"vector_{name}" for name in program.vectors]
         self.targets = tuple(s for s in cell.states if program.carry[s])
-        for k, stage in enumerate(self.program.products):
-            names += [f"panel_{k}_{p}_{a}" for p, product in enumerate(stage) for a in range(len(product.args))]
+        names += [f"panel_{k}_{q}" for k, stage in enumerate(program.products) for q in range(len(stage))]
         self.arguments = Arguments(names)
 
     def module(self) -> ir.Module:
@@ -44,14 +43,15 @@ class BackwardKernel:
         self.m = ir.Module("backward")
         f = Function(self.m, self.shape, self.arguments, "kernel", ("slot", "slots"), export=True)
         e, b, products = f.e, f.e.b, self.program.products
-        stages = [self._stage(k, stage, products[k], self._work) for k, stage in enumerate(self.program.stages)]
-        finish = self._stage("finish", self.program.stages[0], products[0], self._finish)
+        stages = [self._stage(k, products[k]) for k in range(len(self.program.stages))]
         slot, counter, active, offset = f.at["slot"], f.function.args[-1], f.address("active"), f.address("offset")
-        steps, first, direction = f.number("steps"), f.number("first"), f.number("direction")
-        units = max(self._units(p) for p in products)
+        first, direction, last = f.number("first"), f.number("direction"), f.number("last")
+        for name in ("count", "n_after", "base_after"):
+            f.number(name)
+        units = max(self.shape.units(max(len(p), 1)) for p in products)
         least = lambda x, y: b.select(b.icmp_signed("<", x, y), x, y)  # noqa: E731
         most = lambda x, y: b.select(b.icmp_signed(">", x, y), x, y)  # noqa: E731
-        hidden, last = f.number("hidden"), b.sub(steps, I64(1))
+        work, end = (I64(1), I64(0)), (I64(1), I64(1))  # (multiply?, the rows end here?)
 
         def step(
             k: ir.Value, carried: Sequence[ir.Value], r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value
@@ -66,71 +66,85 @@ class BackwardKernel:
             n_before = b.select(has_before, f.whole(active, before), I64(0))
             common = [slot, s, t, base, base_after, f.whole(offset, before), n_before]
             both = least(n, n_after)
-            b.call(stages[0], [*common, r0, least(r1, both), j0, j1, hidden, f.block])
-            b.call(stages[0], [*common, most(r0, both), least(r1, n), j0, j1, I64(0), f.block])
-            b.call(finish, [*common, most(r0, n), least(r1, n_after), j0, j1, hidden, f.block])
+            b.call(stages[0], [*common, r0, least(r1, both), j0, j1, *work, f.block])
+            b.call(stages[0], [*common, most(r0, both), least(r1, n), j0, j1, I64(0), I64(0), f.block])
+            b.call(stages[0], [*common, most(r0, n), least(r1, n_after), j0, j1, *end, f.block])
             for number, stage in enumerate(stages):
                 if number:
-                    b.call(stage, [*common, r0, least(r1, n), j0, j1, hidden, f.block])
+                    b.call(stage, [*common, r0, least(r1, n), j0, j1, *work, f.block])
                 arrivals = b.add(b.mul(k, I64(len(stages))), I64(number + 1))
                 e.barrier(counter, threads, b.mul(arrivals, threads))
             return [n, base]
 
         def sweep(*share: ir.Value) -> None:
             r0, r1, j0, j1, _ = share
-            _, (n, base) = e.loop(steps, lambda k, c: step(k, c, *share), carry=[I64(0), I64(0)])
-            b.call(finish, [slot, I64(-1), I64(0), I64(0), base, I64(0), I64(0), r0, least(r1, n), j0, j1, hidden, f.block])
+            carry = [f.number("n_after"), f.number("base_after")]
+            count = f.number("count")
+            _, (n, base) = e.loop(count, lambda k, c: step(k, c, *share), carry=carry)
+            done = b.icmp_signed(">", count, last)
+            common = [slot, I64(-1), I64(0), I64(0), base, I64(0), I64(0)]
+            e.when(done, lambda: b.call(stages[0], [*common, r0, least(r1, n), j0, j1, *end, f.block]))
 
+        prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
         for_share(f, units, sweep)
         f.finish()
         return self.m
 
-    def _units(self, products: tuple[Node, ...]) -> int:
-        return self.shape.units(max(len(products), 1))
+    def _stage(self, number: int, products: tuple[Node, ...]) -> ir.Function:
+        """Transposed products over a range of rows and unit blocks, if `multiply`, then the work on each vector.
 
-    def _stage(
-        self, number: int | str, stage: BackwardStage, products: tuple[Node, ...], work: Callable[..., ir.Function]
-    ) -> ir.Function:
-        """Transposed products over a range of rows and unit blocks, `depth` terms deep, then the work on each vector."""
-        inner = work(number, products)
-        ints = ("slot", "s", "t", "base", "after", "before", "n_before", "r0", "r1", "j0", "j1", "depth")
+        With `end` the work is what is left after a row's first step.
+        """
+        inner = self._work(number, products)
+        finish = self._finish(products) if number == 0 else None
+        ints = ("slot", "s", "t", "base", "after", "before", "n_before", "r0", "r1", "j0", "j1", "multiply", "end")
         f = Function(self.m, self.shape, self.arguments, f"stage_{number}", ints)
         e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(products), 1)
-        widest, first_stage = self.shape.units(columns), number in (0, "finish")
-        most = max(self.shape.rows(u * columns)[0] * u for u in {widest, 1}) * columns
-        buffer = b.alloca(e.scalar, size=most * lanes)
+        shapes = self.shape.tiles(columns)
+        buffer = b.alloca(e.scalar, size=max(heights[0] * units for units, heights in shapes) * columns * lanes)
         buffer.align = 64
-        padded, count = f.number("padded"), len(self.program.maps)
-        base = f.at["after"] if first_stage else f.at["base"]
-        hidden = f.number("hidden")
-        adjoint, row_size = f.address("adjoint"), b.mul(padded, I64(count))
-        k = 0 if first_stage else number
-        panels = {(p, a): f.address(f"panel_{k}_{p}_{a}") for p, x in enumerate(products) for a in range(len(x.args))}
+        padded = f.number("padded")
+        base = f.at["base"] if number else f.at["after"]
+        adjoint, row_size = f.address("adjoint"), b.mul(padded, I64(len(self.program.maps)))
+        panels = [f.address(f"panel_{number}_{q}") for q in range(len(products))]
         start = f.at["j0"]
-        for units in dict.fromkeys((widest, 1)):
+        for units, heights in shapes:
             width = units * columns
 
-            def block(j: ir.Value, _: object, units: int = units, width: int = width) -> None:
+            def block(
+                j: ir.Value, _: object, units: int = units, width: int = width, heights: tuple[int, ...] = heights
+            ) -> None:
                 def rows(r: ir.Value, n: int) -> None:
                     acc = [e.const(0.0)] * (n * width)
-                    for p, product in enumerate(products):
-                        take = [u * columns + p for u in range(units)]
-                        for a, m in enumerate(self.program.map_of(product)):
+                    for q, product in enumerate(products):
+                        take, runs = [u * columns + q for u in range(units)], self.program.runs(product)
+                        whole, done = sum(count for _, count in runs), 0
+                        for m, count in runs:
                             pointers = [
-                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(q))), row_size), b.mul(padded, I64(m)))
-                                for q in range(n)
+                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), b.mul(padded, I64(m)))
+                                for i in range(n)
                             ]
-                            panel = e.at(panels[p, a], b.mul(j, b.mul(hidden, I64(lanes))))
-                            acc = tile(e, acc, pointers, panel, f.at["depth"], take, width)
+                            skipped = b.add(b.mul(j, I64(whole)), I64(done * units))
+                            panel = e.at(panels[q], b.mul(skipped, b.mul(padded, I64(lanes))))
+                            depth = b.mul(f.at["multiply"], b.mul(padded, I64(count)))
+                            acc, done = tile(e, acc, pointers, panel, depth, take, width), done + count
                     for place, value in enumerate(acc):
                         e.store(value, e.at(buffer, place * lanes))
-                    for q in range(n):
+                    for i in range(n):
                         for u in range(units):
-                            there = e.at(buffer, (q * units + u) * columns * lanes)
+                            there = e.at(buffer, (i * units + u) * columns * lanes)
                             given = [f.at[x] for x in ("slot", "s", "t", "base", "before", "n_before")]
-                            b.call(inner, [*given, b.add(r, I64(q)), b.add(j, I64(u)), there, f.block])
+                            args = [*given, b.add(r, I64(i)), b.add(j, I64(u)), there, f.block]
+                            if finish is None:
+                                b.call(inner, args)
+                                continue
+                            with b.if_else(b.icmp_signed("==", f.at["end"], I64(0))) as (goes_on, ends):
+                                with goes_on:
+                                    b.call(inner, args)
+                                with ends:
+                                    b.call(finish, args)
 
-                tiles(f, f.at["r0"], f.at["r1"], self.shape.rows(width), rows)
+                tiles(f, f.at["r0"], f.at["r1"], heights, rows)
 
             start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
         f.finish()
@@ -142,7 +156,7 @@ class BackwardKernel:
         f.function.attributes.add("noinline")
         return f
 
-    def _finish(self, number: int | str, products: tuple[Node, ...]) -> ir.Function:
+    def _finish(self, products: tuple[Node, ...]) -> ir.Function:
         """What is left after a row's first step: the adjoint of its initial state."""
         f = self._inner("finish")
         e, b = f.e, f.e.b
@@ -173,20 +187,18 @@ class BackwardKernel:
         begins = b.icmp_signed(">=", f.at["r"], f.at["n_before"])  # this is the row's first step
         mask = f.mask(f.at["j"], hidden)
         known: dict[Node, ir.Value] = {}
+        zero = e.const(0.0)
 
-        def factor(s: ir.Value) -> ir.Value:
+        def goes_on(s: ir.Value) -> ir.Value:
             at = b.add(b.mul(s, f.number("batch")), f.at["r"])
-            return e.broadcast(e.load_scalar(e.at(f.address("carry"), at)))
+            return b.fcmp_unordered("!=", e.load_scalar(e.at(f.address("carry"), at)), e.number(0.0))
 
-        into = factor(f.at["s"]) if self.resets else None
-        out_of = factor(b.add(f.at["s"], I64(1))) if self.resets else None
+        into = goes_on(f.at["s"]) if self.resets else None
+        out_of = goes_on(b.add(f.at["s"], I64(1))) if self.resets else None
 
         def recorded(node: Node, at_row: ir.Value) -> ir.Value:
-            k = self.record.index(node)
-            rest = len(self.record) - self.in_place
-            name, place, count = ("record", k, maps) if k < self.in_place else ("kept", k - self.in_place, rest)
-            there = b.mul(b.add(b.mul(at_row, I64(count)), I64(place)), padded)
-            return e.at(f.address(name), there, lane)
+            there = b.mul(b.add(b.mul(at_row, I64(len(self.record))), I64(self.record.index(node))), padded)
+            return e.at(f.address("record"), there, lane)
 
         def old_state(name: str) -> ir.Value:
             initial = e.at(f.address(f"first_{name}"), here)
@@ -196,14 +208,14 @@ class BackwardKernel:
             else:
                 there = b.select(begins, initial, e.at(f.address("output"), b.mul(row_before, hidden), lane))
                 value = f.masked_load(there, mask)
-            return value if into is None else b.select(begins, value, b.fmul(value, into))
+            return value if into is None else b.select(b.or_(begins, into), value, zero)
 
         def adjoint(name: str) -> ir.Value:
             value = e.load(e.at(f.address(f"carried_{name}"), here))
             if program.carry[name]:
                 value = b.fadd(value, self._product_sum(f, name, products))
             if out_of is not None:
-                value = b.fmul(value, out_of)
+                value = b.select(out_of, value, zero)
             if name == cell.states[0]:
                 upstream = e.at(f.address("upstream"), b.mul(row, hidden), lane)
                 value = b.fadd(value, f.masked_load(upstream, mask))
@@ -245,18 +257,23 @@ class BackwardKernel:
         for node in program.crossing:
             if program.level[node] == number:
                 stores.append((value(node), scratch(node)))
-        zero = e.const(0.0)
+        summed: list[tuple[int, ir.Value]] = []
         for k, m in enumerate(program.maps):
             node = program.gradient.maps.get(m)
             place = e.at(f.address("adjoint"), b.mul(b.add(b.mul(row, I64(maps)), I64(k)), padded), lane)
             if node is None and number == 0:
                 stores.append((zero, place))
             elif node is not None and program.level[node] == number:
-                stores.append((b.select(mask, value(node), zero), place))
+                new = b.select(mask, value(node), zero)
+                stores.append((new, place))
+                summed.append((k, new))
         for name, node in program.gradient.vectors.items():
             if program.level[node] == number:
-                there = e.at(f.address(f"gradient_{name}"), b.mul(f.at["slot"], padded), lane)
-                stores.append((b.fadd(e.load(there), value(node)), there))
+                summed.append((maps + program.vectors.index(name), value(node)))
+        for k, new in summed:
+            lines = b.add(b.mul(f.at["slot"], I64(maps + len(program.vectors))), I64(k))
+            there = e.at(f.address("sums"), b.mul(lines, padded), lane)
+            stores.append((b.fadd(e.load(there), new), there))
         for state in cell.states:
             terms = [value(t) for t in program.carried[state] if program.level[t] == number]
             there = e.at(f.address(f"carried_{state}"), here)

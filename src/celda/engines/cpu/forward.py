@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
+from celda.engines.cpu import prepare
 from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import ForwardProgram, ForwardStage
+from celda.engines.cpu.threads import LINE
 from celda.language.expression import Node
 
-NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks")
-ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "record", "kept", "carry", "hoisted")
+NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks", "prepare", "jobs", "job_count")
+ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "record", "carry", "hoisted")
 
 
 class ForwardKernel:
@@ -23,8 +25,8 @@ class ForwardKernel:
     and all meet after every stage.
     """
 
-    def __init__(self, program: ForwardProgram, shape: Shape, *, hoist: bool, resets: bool, in_place: int) -> None:
-        self.program, self.shape, self.hoist, self.resets, self.in_place = program, shape, hoist, resets, in_place
+    def __init__(self, program: ForwardProgram, shape: Shape, *, hoist: bool, resets: bool) -> None:
+        self.program, self.shape, self.hoist, self.resets = program, shape, hoist, resets
         names = [*NUMBERS, *ADDRESSES]
         names += [f"state_{s}" for s in program.cell.states]
         names += [f"vector_{name}" for name in program.cell_vectors]
@@ -53,6 +55,7 @@ class ForwardKernel:
                 b.call(stage, [s, t, base, r0, stop, j0, j1, f.block])
                 e.barrier(counter, threads, b.mul(b.add(b.mul(s, I64(count)), I64(k + 1)), threads))
 
+        prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
         for_share(f, self._units(), lambda *share: e.loop(steps, lambda s, _: step(s, *share)))
         f.finish()
         return self.m
@@ -66,8 +69,8 @@ class ForwardKernel:
         ints = ("s", "t", "base", "r0", "r1", "j0", "j1")
         f = Function(self.m, self.shape, self.arguments, f"stage{number}", ints)
         e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(stage.maps), 1)
-        widest = self.shape.units(columns)
-        most = max(self.shape.rows(u * columns)[0] * u for u in {widest, 1}) * columns
+        shapes = self.shape.tiles(columns)
+        most = max(heights[0] * units for units, heights in shapes) * columns
         buffer = b.alloca(e.scalar, size=most * lanes)
         buffer.align = 64
         padded, hidden, batch = f.number("padded"), f.number("hidden"), f.number("batch")
@@ -78,10 +81,12 @@ class ForwardKernel:
         hoisted = f.address("hoisted") if self.hoist else None
         total = len(self.program.maps)
         start = f.at["j0"]
-        for units in dict.fromkeys((widest, 1)):
+        for units, heights in shapes:
             width = units * columns
 
-            def block(j: ir.Value, _: object, units: int = units, width: int = width) -> None:
+            def block(
+                j: ir.Value, _: object, units: int = units, width: int = width, heights: tuple[int, ...] = heights
+            ) -> None:
                 def rows(r: ir.Value, n: int) -> None:
                     acc = []
                     for q in range(n):
@@ -110,7 +115,7 @@ class ForwardKernel:
                             row, unit = b.add(r, I64(q)), b.add(j, I64(u))
                             b.call(epilogue, [f.at["s"], f.at["t"], f.at["base"], row, unit, there, f.block])
 
-                tiles(f, f.at["r0"], f.at["r1"], self.shape.rows(width), rows)
+                tiles(f, f.at["r0"], f.at["r1"], heights, rows)
 
             start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
         f.finish()
@@ -185,10 +190,8 @@ class ForwardKernel:
                 stores.append((value(node), e.at(f.address(f"operand_{k}"), b.mul(moved, padded), lane)))
         for k, node in enumerate(program.record):
             if mine(node):
-                rest = len(program.record) - self.in_place
-                name, place, count = ("record", k, len(program.maps)) if k < self.in_place else ("kept", k - self.in_place, rest)
-                there = b.mul(b.add(b.mul(row, I64(count)), I64(place)), padded)
-                stores.append((value(node), e.at(f.address(name), there, lane)))
+                there = b.mul(b.add(b.mul(row, I64(len(program.record))), I64(k)), padded)
+                stores.append((value(node), e.at(f.address("record"), there, lane)))
         mask = f.mask(f.at["j"], hidden)
         for state, node in program.cell.outputs.items():
             if not mine(node):
@@ -199,7 +202,8 @@ class ForwardKernel:
             after = b.add(f.at["s"], I64(1))
             if self.resets:
                 at = b.add(b.mul(after, f.number("batch")), f.at["r"])
-                new = b.fmul(new, e.broadcast(e.load_scalar(e.at(f.address("carry"), at))))
+                goes_on = b.fcmp_unordered("!=", e.load_scalar(e.at(f.address("carry"), at)), e.number(0.0))
+                new = b.select(goes_on, new, e.const(0.0))
             stores.append((new, e.at(self._state(f, state, after), here)))
         for new, there in stores:
             e.store(new, there)

@@ -32,6 +32,11 @@ class Shape:
         most = max(1, min(12, (self.registers - 2 - width) // width))
         return tuple(dict.fromkeys(n for n in (most, 4, 2, 1) if n <= most))
 
+    def tiles(self, columns: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """The tiles of products with so many columns: (unit blocks at once, heights); the last takes single unit blocks."""
+        widest, heights = self.units(columns), self.rows(self.units(columns) * columns)
+        return ((widest, heights),) if widest == 1 else ((widest, heights), (1, (4, 1)))
+
 
 class Arguments:
     """The argument block of a kernel: 8-byte numbers and addresses, by name."""
@@ -39,6 +44,11 @@ class Arguments:
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
         self.place = {name: k for k, name in enumerate(self.names)}
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """The names of panels of weights."""
+        return tuple(name for name in self.names if name.startswith("panel_"))
 
     def pack(self, values: dict[str, int]) -> ctypes.Array:
         """The block in memory; every name must have its value."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from torch import Tensor
 
+from celda.engines.cpu import cache as disk
 from celda.engines.cpu import jit, machine, threads
 from celda.engines.cpu.backward import BackwardKernel
 from celda.engines.cpu.forward import ForwardKernel
@@ -35,9 +35,10 @@ def backward_program(cell: Cell) -> BackwardProgram:
 
 
 @cache
-def forward_program(cell: Cell, record: tuple[Node, ...]) -> ForwardProgram:
-    """The forward step of a cell that keeps `record`, worked out once."""
-    return ForwardProgram(cell, record)
+def forward_program(cell: Cell, traced: tuple[Node, ...], training: bool) -> ForwardProgram:
+    """The forward step of a cell that keeps what is traced and, when training, what the sweep reads; worked out once."""
+    saved = backward_program(cell).record if training else ()
+    return ForwardProgram(cell, dict.fromkeys((*saved, *traced)))
 
 
 @dataclass(frozen=True)
@@ -59,31 +60,34 @@ class Compiled:
 
 
 @cache
-def forward_kernel(
-    cell: Cell, shape: Shape, record: tuple[Node, ...], in_place: int, hoist: bool, resets: bool
-) -> Compiled:
+def forward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], hoist: bool, resets: bool) -> Compiled:
     """The forward kernel of a cell, compiled."""
-    program = forward_program(cell, record)
-    kernel = ForwardKernel(program, shape, hoist=hoist, resets=resets, in_place=in_place)
-    return Compiled(kernel.arguments, jit.compile(kernel.module(), ["kernel"]))
+    kernel = ForwardKernel(ForwardProgram(cell, record), shape, hoist=hoist, resets=resets)
+    return _load(kernel, cell, ("forward", shape, hoist, resets), record)
 
 
 @cache
-def backward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], in_place: int, resets: bool) -> Compiled:
+def backward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], resets: bool) -> Compiled:
     """The backward kernel of a cell whose forward kernel kept `record`, compiled."""
-    kernel = BackwardKernel(backward_program(cell), shape, record=record, resets=resets, in_place=in_place)
-    return Compiled(kernel.arguments, jit.compile(kernel.module(), ["kernel"]))
+    kernel = BackwardKernel(backward_program(cell), shape, record=record, resets=resets)
+    return _load(kernel, cell, ("backward", shape, resets), record)
 
 
-class Memory:
-    """The buffers of one launch, by the names of the kernel's arguments; it keeps them alive."""
+def _load(
+    kernel: ForwardKernel | BackwardKernel, cell: Cell, options: tuple[object, ...], record: tuple[Node, ...]
+) -> Compiled:
+    key = repr((options, *_graph(cell, record)))
+    return Compiled(kernel.arguments, disk.load(key, kernel.module, ["kernel"]))
 
-    def __init__(self, layout: Layout) -> None:
-        self.values = layout.numbers()
-        self._held: list[Tensor] = []
 
-    def give(self, name: str, tensor: Tensor | None) -> None:
-        """Hand a buffer to the kernel; None where it will not look."""
-        self.values[name] = 0 if tensor is None else tensor.data_ptr()
-        if tensor is not None:
-            self._held.append(tensor)
+def _graph(cell: Cell, record: tuple[Node, ...]) -> tuple[object, ...]:
+    """All of a cell that a kernel depends on, in words that are the same in every process."""
+    number = {node: k for k, node in enumerate(cell.nodes)}
+    nodes = [
+        (n.op, tuple(number[a] for a in n.args), n.name, n.value if n.op == "number" else None, n.width) for n in number
+    ]
+    maps = [
+        (number[n], [(number[t.operand], t.weight, t.block) for t in linear.terms]) for n, linear in cell.linear.items()
+    ]
+    outputs = [(state, number[n]) for state, n in cell.outputs.items()]
+    return nodes, maps, outputs, [(number[n], v) for n, v in cell.vectors.items()], [number[n] for n in record]

@@ -6,13 +6,17 @@ A ragged batch is sorted, the longest sequence first. Step t then has the first 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from celda.engines.call import Call
+
+T = TypeVar("T", Tensor, "Tensor | None")
 
 
 @lru_cache(maxsize=256)
@@ -88,6 +92,40 @@ class Layout:
     def _present(self) -> Tensor:
         return torch.arange(self.batch) < self.active.unsqueeze(1)
 
+    @property
+    def plain(self) -> bool:
+        """Whether every sequence has all steps and goes on from each to the next."""
+        return self.order is None and self.carry is None
+
+    def spans(self, most: int) -> list[tuple[int, int, int, int]]:
+        """The steps in the order of a sweep, cut so that a span has about `most` rows or one step.
+
+        Each is (last step as they were run, how many, first row, end of the rows).
+        """
+        count, found = max(1, most // max(self.batch, 1)), []
+        for end in range(self.steps, 0, -count):
+            begin = max(0, end - count)
+            low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
+            found.append((end - 1, end - begin, int(self.offset[low]), int(self.offset[high])))
+        return found
+
+    def sorted(self, values: Sequence[T]) -> tuple[T, ...]:
+        """Values of the states, (B, width) each or None, in the order of the layout."""
+        if self.order is None:
+            return tuple(values)
+        return tuple(v if v is None else v[self.order] for v in values)
+
+    def initial(self, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Initial states in the order of the layout; zero where a sequence starts anew at its first step."""
+        return tuple(self._carried(state) for state in self.sorted(states))
+
+    def d_initial(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients of what `initial` was given from those of what it gave."""
+        return [self.back(self._carried(d)) for d in gradients]
+
+    def _carried(self, value: Tensor) -> Tensor:
+        return value if self.carry is None else value.masked_fill(self.carry[0].unsqueeze(1) == 0, 0)
+
     def bounds(self, parts: int) -> Tensor:
         """Cut the sequences into `parts` ranges of about equally many rows, (parts + 1,)."""
         if self.order is None:
@@ -116,7 +154,7 @@ class Layout:
 
     def before(self, rows: Tensor, first: Tensor) -> Tensor:
         """The value of a state before each row's step: `rows` of the states after, `first` (B, width) the initial ones."""
-        if self.order is None and self.carry is None:
+        if self.plain:
             b = self.batch
             return torch.cat([rows[b:], first] if self.reverse else [first, rows[:-b]])
         t = torch.arange(self.steps).unsqueeze(1).expand(-1, self.batch)[self._present]
@@ -128,8 +166,8 @@ class Layout:
         found = torch.cat([rows, first])[place]
         if self.carry is None:
             return found
-        factor = torch.where(inside, self.carry[steps_run, self.members], torch.ones((), dtype=rows.dtype))
-        return found * factor.unsqueeze(1)
+        anew = inside & (self.carry[steps_run, self.members] == 0)
+        return found.masked_fill_(anew.unsqueeze(1), 0)
 
     def final(self, buffer: Tensor) -> Tensor:
         """The states after the last step, of a buffer (2, B, padded) whose halves were written in turn."""

@@ -60,6 +60,24 @@ class ForwardProgram:
         return max(self.level[node], 1) - 1 + self.early
 
     @cached_property
+    def hoistable(self) -> bool:
+        """Whether there are products that need no state."""
+        return any(q.hoisted for stage in self.stages for q in stage.products)
+
+    def runs(self, product: Product) -> tuple[tuple[int, int, int], ...]:
+        """The blocks of a product as (first block, first map, how many) wherever both go on together."""
+        return together([(block, self.maps.index(m)) for block, m in zip(product.blocks, product.maps, strict=True)])
+
+    @cached_property
+    def bias_runs(self) -> tuple[tuple[str, int, int, int], ...]:
+        """The blocks of the biases as (array, first block, first map, how many) wherever both go on together."""
+        pairs: dict[str, list[tuple[int, int]]] = {}
+        for m, linear in enumerate(self.cell.linear.values()):
+            for name, block in linear.biases:
+                pairs.setdefault(name, []).append((block, m))
+        return tuple((name, *run) for name, found in pairs.items() for run in together(sorted(found)))
+
+    @cached_property
     def crossing(self) -> tuple[Node, ...]:
         """Values of one stage that are read in the point-wise work of a later one."""
         found: dict[Node, None] = {}
@@ -125,10 +143,21 @@ class BackwardProgram:
         """The term of the forward step that each argument of a transposed product comes through."""
         return self.gradient.transposed[product]
 
-    def map_of(self, product: Node) -> tuple[int, ...]:
-        """Which linear maps' adjoints a transposed product takes, as places in `maps`."""
+    @cached_property
+    def vectors(self) -> tuple[str, ...]:
+        """The learned vectors, in the order of their sums."""
+        return tuple(dict.fromkeys(self.cell.vectors.values()))
+
+    def runs(self, product: Node) -> tuple[tuple[int, int], ...]:
+        """The linear maps whose adjoints a transposed product takes, as (first place in `maps`, how many in a row)."""
         place = {self.gradient.maps[m]: k for k, m in enumerate(self.maps) if m in self.gradient.maps}
-        return tuple(place[arg] for arg in product.args)
+        found: list[tuple[int, int]] = []
+        for k in (place[arg] for arg in product.args):
+            if found and sum(found[-1]) == k:
+                found[-1] = (found[-1][0], found[-1][1] + 1)
+            else:
+                found.append((k, 1))
+        return tuple(found)
 
     @cached_property
     def crossing(self) -> tuple[Node, ...]:
@@ -171,3 +200,14 @@ class BackwardProgram:
 def _terms(node: Node) -> list[Node]:
     """The summands of a sum."""
     return [part for arg in node.args for part in _terms(arg)] if node.op == "add" else [node]
+
+
+def together(pairs: list[tuple[int, int]]) -> tuple[tuple[int, int, int], ...]:
+    """Pairs as (first, first, how many) wherever both numbers go on by one."""
+    found: list[tuple[int, int, int]] = []
+    for block, m in pairs:
+        if found and (found[-1][0] + found[-1][2], found[-1][1] + found[-1][2]) == (block, m):
+            found[-1] = (*found[-1][:2], found[-1][2] + 1)
+        else:
+            found.append((block, m, 1))
+    return tuple(found)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from celda.engines.call import Call, Engine, Result
-from celda.engines.cpu.function import Fused, forward
+from celda.engines.cpu.function import Fused
+from celda.engines.cpu.passes import forward
 
 
 @torch.compiler.disable

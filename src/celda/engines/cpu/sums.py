@@ -1,8 +1,9 @@
-"""What torch's large products do around the kernels: biases, hoisted products, the gradients of the weights."""
+"""What torch's large products do around the kernels: hoisted products, and the gradients of matrices and inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,92 +12,143 @@ from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.program import ForwardProgram
 from celda.language.schedule import Product
 
-
-def biases(program: ForwardProgram, weights: dict[str, Tensor], layout: Layout) -> Tensor:
-    """The summed biases of each linear map, (maps, padded)."""
-    h = layout.hidden
-    total = next(iter(weights.values())).new_zeros(len(program.maps), layout.padded)
-    for k, linear in enumerate(program.cell.linear.values()):
-        for name, block in linear.biases:
-            if name in weights:
-                total[k, :h] += weights[name][block * h : (block + 1) * h]
-    return total
+Weights = Mapping[str, Tensor]
 
 
-def runs(program: ForwardProgram, product: Product) -> Iterator[tuple[int, int, int]]:
-    """The blocks of a product as (first block, first map, how many) wherever both go on together."""
-    pairs = [(block, program.maps.index(m)) for block, m in zip(product.blocks, product.maps, strict=True)]
-    start = 0
-    for k in range(1, len(pairs) + 1):
-        if k == len(pairs) or (pairs[k][0] - pairs[k - 1][0], pairs[k][1] - pairs[k - 1][1]) != (1, 1):
-            yield (*pairs[start], k - start)
-            start = k
+def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> dict[str, Tensor]:
+    """The gradients of the biases, from the sum (maps, H) of the adjoints of the linear maps."""
+    h = total.shape[1]
+    found: dict[str, Tensor] = {}
+    for name, block, m, count in program.bias_runs:
+        if name in weights:
+            _put(found, name, weights[name], block * h, total[m : m + count].reshape(-1))
+    return found
 
 
-def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: dict[str, Tensor], layout: Layout) -> Tensor:
+def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Tensor) -> None:
+    """Add a run of rows to the gradient of an array; one that is the whole array becomes it, as a copy of its own."""
+    if part.shape == like.shape and name not in found:
+        found[name] = part.clone()
+        return
+    if name not in found:
+        found[name] = torch.zeros_like(like)
+    found[name][first : first + part.shape[0]] += part
+
+
+def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, layout: Layout) -> Tensor:
     """The products with what is given, for all steps at once: (rows, maps, padded)."""
-    n, h = layout.rows, layout.hidden
-    total = given[0].new_zeros(n, len(program.maps), layout.padded)
-    for product in (q for stage in program.stages for q in stage.products if q.hoisted):
-        operand, matrix = given[program.given.index(product.operand)], weights[product.weight]
-        for block, m, count in runs(program, product):
-            part = (operand @ matrix[block * h : (block + count) * h].t()).view(operand.shape[0], count, h)
-            if operand.shape[0] != n:
-                part = part.repeat(layout.steps, 1, 1)
-            total[:, m : m + count, :h] += part
+    n, h, p, maps, total = layout.rows, layout.hidden, layout.padded, len(program.maps), None
+    for stage in program.stages:
+        for q in stage.products:
+            if not q.hoisted:
+                continue
+            operand, matrix = given[program.given.index(q.operand)], weights[q.weight]
+            for block, m, count in program.runs(q):
+                rows = matrix if count * h == matrix.shape[0] else matrix[block * h : (block + count) * h]
+                part = (operand @ rows.t()).view(operand.shape[0], count, h)
+                if total is None and (operand.shape[0], count, h) == (n, maps, p):
+                    total = part
+                    continue
+                if operand.shape[0] != n:
+                    part = part.repeat(layout.steps, 1, 1)
+                total = given[0].new_zeros(n, maps, p) if total is None else total
+                total[:, m : m + count, :h] += part
+    assert total is not None  # the program has a product that can be hoisted
     return total
 
 
-def weight_gradients(
-    program: ForwardProgram,
-    layout: Layout,
-    weights: dict[str, Tensor],
-    given: Sequence[Tensor],
-    operands: Sequence[Tensor],
-    before: Callable[[str], Tensor],
-    adjoint: Tensor,
-) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The gradients of what is given and of matrices and biases, from the adjoints of the linear maps (rows, maps, padded).
+@dataclass
+class _Share:
+    """One run of blocks of a product: what it multiplied, where its gradients are summed up."""
 
-    `before(state)` gives the old values of a state for all rows.
+    operand: Tensor  # (rows, K), or (B, K): constant over time
+    columns: slice  # of the adjoints
+    matrix: Tensor | None  # its rows of the weight, where the gradient of the operand is wanted
+    wanted: bool  # whether the gradient of the matrix is
+    d_operand: Tensor | None
+    constant: Tensor | None  # the sum over time of the adjoints, where the operand is constant
+    d_matrix: Tensor | None = None  # (maps * padded, K)
+
+
+class WeightGradients:
+    """The gradients of matrices and of what is given, summed up while the sweep goes on.
+
+    `before(state)` gives the old values of a state for all rows; `wanted` names the arrays whose gradient is, and `into`
+    the places of what is given that want one.
     """
-    h, n, p, cell = layout.hidden, layout.rows, layout.padded, program.cell
-    d_given = [torch.zeros_like(g) for g in given]
-    d_weights = {name: torch.zeros_like(weights[name]) for name in weights}
-    flat = adjoint.view(n, -1)
-    if any(name.startswith("bias_") for name in weights):
-        total = flat.sum(0).view(-1, p)[:, :h]
-        for k, linear in enumerate(cell.linear.values()):
-            for name, block in linear.biases:
-                d_weights[name][block * h : (block + 1) * h] += total[k]
-    for product in (q for stage in program.stages for q in stage.products):
-        operand = _operand(program, product, layout, given, operands, before)
-        for block, m, count in runs(program, product):
-            g = flat[:, m * p : (m + count) * p]
-            if operand.shape[0] != n:  # constant over time
-                g = g.reshape(layout.steps, layout.batch, -1).sum(0)
-            rows = slice(block * h, (block + count) * h)
-            matrix = (g.t() @ operand).view(count, p, -1)[:, :h]
-            d_weights[product.weight][rows] += matrix.reshape(count * h, -1)
-            if product.operand in program.given:
+
+    def __init__(
+        self,
+        program: ForwardProgram,
+        layout: Layout,
+        weights: Weights,
+        given: Sequence[Tensor],
+        operands: Sequence[Tensor],
+        before: Callable[[str], Tensor],
+        wanted: frozenset[str],
+        into: frozenset[int],
+    ) -> None:
+        self.layout, self.program, self.weights = layout, program, weights
+        h, p, n = layout.hidden, layout.padded, layout.rows
+        self.given: list[Tensor | None] = [g.new_empty(g.shape) if k in into else None for k, g in enumerate(given)]
+        self._shares: list[tuple[Product, int, int, _Share]] = []
+        for product in (q for stage in program.stages for q in stage.products):
+            node = product.operand
+            place = program.given.index(node) if node in program.given else None
+            d_operand = None if place is None else self.given[place]
+            if product.weight not in wanted and d_operand is None:
+                continue
+            if place is not None:
+                operand = given[place]
+            elif node in program.operands:
+                operand = operands[program.operands.index(node)][:, :h]
+            else:
+                operand = before(node.name)
+            for block, m, count in program.runs(product):
+                rows = weights[product.weight][block * h : (block + count) * h]
                 if p != h:
-                    g = g.unflatten(1, (count, p))[:, :, :h].flatten(1)
-                d_given[program.given.index(product.operand)] += g @ weights[product.weight][rows]
-    return d_given, d_weights
+                    rows = torch.nn.functional.pad(rows.view(count, h, -1), (0, 0, 0, p - h)).flatten(0, 1)
+                share = _Share(
+                    operand,
+                    slice(m * p, (m + count) * p),
+                    None if d_operand is None else rows,
+                    product.weight in wanted,
+                    d_operand,
+                    None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * p),
+                )
+                self._shares.append((product, block, count, share))
 
+    def add(self, adjoint: Tensor, begin: int, end: int) -> None:
+        """Take in the adjoints (end - begin, maps * padded) of the rows begin..end."""
+        touched: set[int] = set()
+        for *_, share in self._shares:
+            g = adjoint[:, share.columns]
+            if share.constant is not None:
+                share.constant += g.view(-1, self.layout.batch, g.shape[1]).sum(0)
+                continue
+            self._accumulate(share, g, slice(begin, end), touched)
 
-def _operand(
-    program: ForwardProgram,
-    product: Product,
-    layout: Layout,
-    given: Sequence[Tensor],
-    operands: Sequence[Tensor],
-    before: Callable[[str], Tensor],
-) -> Tensor:
-    """What a product multiplied, for all rows."""
-    node = product.operand
-    if node in program.given:
-        return given[program.given.index(node)]
-    if node in program.operands:
-        return operands[program.operands.index(node)][:, : layout.hidden]
-    return before(node.name)
+    def _accumulate(self, share: _Share, g: Tensor, rows: slice, touched: set[int]) -> None:
+        if share.wanted:
+            operand = share.operand[rows]
+            share.d_matrix = g.t() @ operand if share.d_matrix is None else share.d_matrix.addmm_(g.t(), operand)
+        if share.d_operand is not None and share.matrix is not None:
+            there = share.d_operand[rows]
+            if id(share.d_operand) in touched:
+                there.addmm_(g, share.matrix)
+            else:
+                torch.mm(g, share.matrix, out=there)
+                touched.add(id(share.d_operand))
+
+    def result(self) -> tuple[list[Tensor | None], dict[str, Tensor]]:
+        """The gradients of what is given and of the matrices."""
+        h, p, touched = self.layout.hidden, self.layout.padded, set[int]()
+        found: dict[str, Tensor] = {}
+        for product, block, count, share in self._shares:
+            if share.constant is not None:
+                self._accumulate(share, share.constant, slice(None), touched)
+            if share.d_matrix is None:
+                continue
+            part = share.d_matrix if p == h else share.d_matrix.view(count, p, -1)[:, :h].flatten(0, 1)
+            _put(found, product.weight, self.weights[product.weight], block * h, part)
+        return self.given, found

@@ -22,7 +22,7 @@ ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "rec
 class BackwardKernel:
     """Emits `kernel(slot, slots, arguments)`: `count` steps from `last` down, numbered as the forward kernel ran them.
 
-    A sweep may be cut into launches. `adjoint` receives dL/d(linear map), (rows, maps, padded), of the launch's steps, and
+    A sweep may be cut into launches. `adjoint` receives dL/d(linear map), (rows, maps, H), of the launch's steps, and
     holds that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded) comes with
     dL/d(state after the last step) and, after the launch with step 0, goes with dL/d(initial state). `sums` (slots, maps +
     vectors, padded) adds up what is a sum over all rows: the gradients of biases and vectors.
@@ -101,18 +101,18 @@ class BackwardKernel:
         f = Function(self.m, self.shape, self.arguments, f"stage_{number}", ints)
         e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(products), 1)
         shapes = self.shape.tiles(columns)
-        buffer = b.alloca(e.scalar, size=max(heights[0] * units for units, heights in shapes) * columns * lanes)
+        buffer = b.alloca(e.scalar, size=max(most * units for units, most in shapes) * columns * lanes)
         buffer.align = 64
-        padded = f.number("padded")
+        hidden = f.number("hidden")
         base = f.at["base"] if number else f.at["after"]
-        adjoint, row_size = f.address("adjoint"), b.mul(padded, I64(len(self.program.maps)))
+        adjoint, row_size = f.address("adjoint"), b.mul(hidden, I64(len(self.program.maps)))
         panels = [f.address(f"panel_{number}_{q}") for q in range(len(products))]
         start = f.at["j0"]
-        for units, heights in shapes:
+        for units, height in shapes:
             width = units * columns
 
             def block(
-                j: ir.Value, _: object, units: int = units, width: int = width, heights: tuple[int, ...] = heights
+                j: ir.Value, _: object, units: int = units, width: int = width, height: int = height
             ) -> None:
                 def rows(r: ir.Value, n: int) -> None:
                     acc = [e.const(0.0)] * (n * width)
@@ -121,12 +121,12 @@ class BackwardKernel:
                         whole, done = sum(count for _, count in runs), 0
                         for m, count in runs:
                             pointers = [
-                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), b.mul(padded, I64(m)))
+                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), b.mul(hidden, I64(m)))
                                 for i in range(n)
                             ]
                             skipped = b.add(b.mul(j, I64(whole)), I64(done * units))
-                            panel = e.at(panels[q], b.mul(skipped, b.mul(padded, I64(lanes))))
-                            depth = b.mul(f.at["multiply"], b.mul(padded, I64(count)))
+                            panel = e.at(panels[q], b.mul(skipped, b.mul(hidden, I64(lanes))))
+                            depth = b.mul(f.at["multiply"], b.mul(hidden, I64(count)))
                             acc, done = tile(e, acc, pointers, panel, depth, take, width), done + count
                     for place, value in enumerate(acc):
                         e.store(value, e.at(buffer, place * lanes))
@@ -144,7 +144,7 @@ class BackwardKernel:
                                 with ends:
                                     b.call(finish, args)
 
-                tiles(f, f.at["r0"], f.at["r1"], heights, rows)
+                tiles(f, f.at["r0"], f.at["r1"], height, rows)
 
             start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
         f.finish()
@@ -260,13 +260,12 @@ class BackwardKernel:
         summed: list[tuple[int, ir.Value]] = []
         for k, m in enumerate(program.maps):
             node = program.gradient.maps.get(m)
-            place = e.at(f.address("adjoint"), b.mul(b.add(b.mul(row, I64(maps)), I64(k)), padded), lane)
+            place = e.at(f.address("adjoint"), b.mul(b.add(b.mul(row, I64(maps)), I64(k)), hidden), lane)
             if node is None and number == 0:
-                stores.append((zero, place))
+                f.masked_store(zero, place, mask)
             elif node is not None and program.level[node] == number:
-                new = b.select(mask, value(node), zero)
-                stores.append((new, place))
-                summed.append((k, new))
+                f.masked_store(value(node), place, mask)
+                summed.append((k, value(node)))
         for name, node in program.gradient.vectors.items():
             if program.level[node] == number:
                 summed.append((maps + program.vectors.index(name), value(node)))

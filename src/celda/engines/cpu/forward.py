@@ -70,7 +70,7 @@ class ForwardKernel:
         f = Function(self.m, self.shape, self.arguments, f"stage{number}", ints)
         e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(stage.maps), 1)
         shapes = self.shape.tiles(columns)
-        most = max(heights[0] * units for units, heights in shapes) * columns
+        most = max(most * units for units, most in shapes) * columns
         buffer = b.alloca(e.scalar, size=most * lanes)
         buffer.align = 64
         padded, hidden, batch = f.number("padded"), f.number("hidden"), f.number("batch")
@@ -81,12 +81,14 @@ class ForwardKernel:
         hoisted = f.address("hoisted") if self.hoist else None
         total = len(self.program.maps)
         start = f.at["j0"]
-        for units, heights in shapes:
+        for units, height in shapes:
             width = units * columns
 
             def block(
-                j: ir.Value, _: object, units: int = units, width: int = width, heights: tuple[int, ...] = heights
+                j: ir.Value, _: object, units: int = units, width: int = width, height: int = height
             ) -> None:
+                masks = [f.mask(b.add(j, I64(u)), hidden) for u in range(units)] if self.hoist else []
+
                 def rows(r: ir.Value, n: int) -> None:
                     acc = []
                     for q in range(n):
@@ -96,8 +98,8 @@ class ForwardKernel:
                                 value = e.load(e.at(bias, b.mul(padded, I64(m)), lane))
                                 if hoisted is not None:
                                     row = b.mul(b.add(f.at["base"], b.add(r, I64(q))), I64(total))
-                                    there = e.at(hoisted, b.mul(b.add(row, I64(m)), padded), lane)
-                                    value = b.fadd(value, e.load(there))
+                                    there = e.at(hoisted, b.mul(b.add(row, I64(m)), hidden), lane)
+                                    value = b.fadd(value, f.masked_load(there, masks[u]))
                                 acc.append(value)
                     for p in stage.products:
                         if self.hoist and p.hoisted:
@@ -115,7 +117,7 @@ class ForwardKernel:
                             row, unit = b.add(r, I64(q)), b.add(j, I64(u))
                             b.call(epilogue, [f.at["s"], f.at["t"], f.at["base"], row, unit, there, f.block])
 
-                tiles(f, f.at["r0"], f.at["r1"], heights, rows)
+                tiles(f, f.at["r0"], f.at["r1"], height, rows)
 
             start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
         f.finish()

@@ -27,15 +27,15 @@ class Shape:
         """How many blocks of units a tile takes at once, so that it is about `UNITS` vectors wide."""
         return max(1, UNITS // columns)
 
-    def rows(self, width: int) -> tuple[int, ...]:
-        """Heights of the tiles of `width` vectors, from the largest that fits the registers down to one row."""
-        most = max(1, min(12, (self.registers - 2 - width) // width))
-        return tuple(dict.fromkeys(n for n in (most, 4, 2, 1) if n <= most))
+    def height(self, width: int) -> int:
+        """How many rows a tile of `width` vectors may have and still be held in registers."""
+        return max(1, min(12, (self.registers - 2 - width) // width))
 
-    def tiles(self, columns: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """The tiles of products with so many columns: (unit blocks at once, heights); the last takes single unit blocks."""
-        widest, heights = self.units(columns), self.rows(self.units(columns) * columns)
-        return ((widest, heights),) if widest == 1 else ((widest, heights), (1, (4, 1)))
+    def tiles(self, columns: int) -> tuple[tuple[int, int], ...]:
+        """The tiles of products with so many columns: (unit blocks at once, most rows); the last takes single blocks."""
+        widest = self.units(columns)
+        whole = (widest, self.height(widest * columns))
+        return (whole,) if widest == 1 else (whole, (1, min(4, self.height(columns))))
 
 
 class Arguments:
@@ -154,10 +154,29 @@ def tile(e: Emit, acc: list, rows: list, panel: ir.Value, depth: ir.Value, colum
     return result
 
 
-def tiles(
-    f: Function, begin: ir.Value, end: ir.Value, rows: tuple[int, ...], body: Callable[[ir.Value, int], None]
-) -> None:
-    """Call `body(first row, how many)` over rows begin..end with the largest tiles first."""
-    e, start = f.e, begin
-    for n in rows:
-        start, _ = e.loop(e.b.sub(end, I64(n - 1)), lambda r, _, n=n: body(r, n) or [], start=start, step=n)
+def tiles(f: Function, begin: ir.Value, end: ir.Value, most: int, body: Callable[[ir.Value, int], None]) -> None:
+    """Call `body(first row, how many)` over rows begin..end, at most `most` at once, the last two calls evenly."""
+    b = f.e.b
+    before = b.block
+    head, inner, join, after = (b.append_basic_block() for _ in range(4))
+    b.branch(head)
+    b.position_at_end(head)
+    row = b.phi(I64)
+    row.add_incoming(begin, before)
+    left = b.sub(end, row)
+    b.cbranch(b.icmp_signed(">", left, I64(0)), inner, after)
+    b.position_at_end(inner)
+    half = b.lshr(b.add(left, I64(1)), I64(1))
+    few = b.select(b.icmp_signed(">", left, I64(most)), half, left)
+    count = b.select(b.icmp_signed(">=", left, I64(2 * most)), I64(most), few)
+    choice = b.switch(count, join)
+    for n in range(1, most + 1):
+        block = b.append_basic_block()
+        choice.add_case(I64(n), block)
+        b.position_at_end(block)
+        body(row, n)
+        b.branch(join)
+    b.position_at_end(join)
+    row.add_incoming(b.add(row, count), join)
+    b.branch(head)
+    b.position_at_end(after)

@@ -19,7 +19,9 @@ from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted
 from celda.engines.operations import TORCH
 from celda.language.expression import Node
 
-HOIST = 4  # with fewer sequences than this, the products with the input are done for all steps at once
+HOIST = 4, 24  # with fewer sequences than this, the products with the input are done for all steps at once: the first
+LARGE = 2**19  # where they have at most so many weights, in bytes, and the second where they have more than a cache holds
+FEWEST = 1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
 CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
 
 
@@ -83,7 +85,7 @@ def forward(call: Call, training: bool) -> Passed:
     states = layout.initial(call.states)
     given = [layout.gather(evaluate(node, call)) for node in program.given]
     n, b, h, p, maps = layout.rows, layout.batch, layout.hidden, layout.padded, len(program.maps)
-    new, hoist = call.states[0].new_empty, b < HOIST and program.hoistable
+    new, hoist = call.states[0].new_empty, b < HOIST[_weight(program, given) * h * dtype.itemsize > LARGE] and program.hoistable
     compiled = forward_kernel(cell, shape, program.record, hoist, layout.carry is not None)
     sizes = {f"state_{state}": 2 * b * p for state in cell.states}
     sizes |= {"bias": maps * p, "scratch": b * len(program.crossing) * p}
@@ -132,6 +134,12 @@ def forward(call: Call, training: bool) -> Passed:
     return Passed(program, layout, shape, given, states, output, final, around, record, operands)
 
 
+def _weight(program: ForwardProgram, given: list[Tensor]) -> int:
+    """How many weights a unit has for what is given."""
+    products = [q for stage in program.stages for q in stage.products if q.hoisted]
+    return sum(len(q.blocks) * given[program.given.index(q.operand)].shape[1] for q in products)
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Of what a gradient is asked for: inputs and weights by name."""
@@ -157,7 +165,7 @@ def sweep(
         for k, products in enumerate(back.products)
         for q, product in enumerate(products)
     }
-    sizes |= {name: len(terms) * p * p for name, (terms, _) in panels.items()}
+    sizes |= {name: len(terms) * h * p for name, (terms, _) in panels.items()}
     space = Workspace(layout, shape, dtype, sizes)
     jobs = space.jobs
     for state, d, first in zip(cell.states, layout.sorted(d_final), passed.states, strict=True):
@@ -177,8 +185,8 @@ def sweep(
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & _read(node))
     operands = [lease.tensor for lease in passed.operands]
     gradients = WeightGradients(program, layout, call.weights, passed.given, operands, passed.before, wanted.weights, into)
-    spans = layout.spans(CHUNK // (maps * p * dtype.itemsize))
-    adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * p), dtype)
+    spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
+    adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
     for span in _windows(spans, layout, adjoint.tensor):
         compiled.launch(values | span.numbers, layout, maps * h * h)
         values["job_count"] = 0
@@ -197,7 +205,7 @@ class _Span:
 
     begin: int
     end: int
-    adjoint: Tensor  # (rows, maps * padded)
+    adjoint: Tensor  # (rows, maps * H)
     numbers: dict[str, int]
 
 

@@ -152,19 +152,21 @@ def _rows(m: ir.Module, shape: Shape) -> ir.Function:
 
 def _backward(m: ir.Module, shape: Shape) -> ir.Function:
     f, at = _part(m, shape, "backward")
-    e, b, lanes = f.e, f.e.b, I64(shape.lanes)
+    e, b, lanes, hidden = f.e, f.e.b, I64(shape.lanes), at["hidden"]
     group, unit, abreast = _place(f, at)
-    start = e.at(at["target"], b.mul(b.mul(group, lanes), b.mul(at["count"], at["padded"])))
-    mask = f.mask(at["j"], at["hidden"])
+    start = e.at(at["target"], b.mul(b.mul(group, lanes), b.mul(at["count"], hidden)))
+    mask = f.mask(at["j"], hidden)
 
     def block(k: ir.Value, _: object) -> None:
-        first = b.mul(b.mul(f.whole(at["places"], k), at["hidden"]), at["columns"])
+        first = b.mul(b.mul(f.whole(at["places"], k), hidden), at["columns"])
         source = e.at(at["source"], first, b.mul(at["j"], lanes))
-        target = e.at(start, b.mul(b.add(b.mul(b.mul(k, at["padded"]), abreast), unit), lanes))
-        place = lambda r: e.at(target, b.mul(b.mul(r, abreast), lanes))  # noqa: E731
-        row = lambda r: f.masked_load(e.at(source, b.mul(r, at["columns"])), mask)  # noqa: E731
-        r, _ = e.loop(at["hidden"], lambda r, _: e.store(row(r), place(r)))
-        e.loop(at["padded"], lambda r, _: e.store(e.const(0.0), place(r)), start=r)
+        target = e.at(start, b.mul(b.add(b.mul(b.mul(k, hidden), abreast), unit), lanes))
+
+        def row(r: ir.Value, _: object) -> None:
+            new = f.masked_load(e.at(source, b.mul(r, at["columns"])), mask)
+            e.store(new, e.at(target, b.mul(b.mul(r, abreast), lanes)))
+
+        e.loop(hidden, row)
 
     e.loop(at["count"], block)
     f.finish()

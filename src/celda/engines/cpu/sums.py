@@ -21,14 +21,14 @@ def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> 
     found: dict[str, Tensor] = {}
     for name, block, m, count in program.bias_runs:
         if name in weights:
-            _put(found, name, weights[name], block * h, total[m : m + count].reshape(-1))
+            _put(found, name, weights[name], block * h, total[m : m + count].flatten().clone())
     return found
 
 
 def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Tensor) -> None:
-    """Add a run of rows to the gradient of an array; one that is the whole array becomes it, as a copy of its own."""
+    """Add a run of rows to the gradient of an array; one that is the whole array becomes it."""
     if part.shape == like.shape and name not in found:
-        found[name] = part.clone()
+        found[name] = part
         return
     if name not in found:
         found[name] = torch.zeros_like(like)
@@ -36,8 +36,8 @@ def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Te
 
 
 def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, layout: Layout) -> Tensor:
-    """The products with what is given, for all steps at once: (rows, maps, padded)."""
-    n, h, p, maps, total = layout.rows, layout.hidden, layout.padded, len(program.maps), None
+    """The products with what is given, for all steps at once: (rows, maps, H)."""
+    n, h, maps, total = layout.rows, layout.hidden, len(program.maps), None
     for stage in program.stages:
         for q in stage.products:
             if not q.hoisted:
@@ -46,13 +46,13 @@ def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, 
             for block, m, count in program.runs(q):
                 rows = matrix if count * h == matrix.shape[0] else matrix[block * h : (block + count) * h]
                 part = (operand @ rows.t()).view(operand.shape[0], count, h)
-                if total is None and (operand.shape[0], count, h) == (n, maps, p):
+                if total is None and (operand.shape[0], count) == (n, maps):
                     total = part
                     continue
                 if operand.shape[0] != n:
                     part = part.repeat(layout.steps, 1, 1)
-                total = given[0].new_zeros(n, maps, p) if total is None else total
-                total[:, m : m + count, :h] += part
+                total = given[0].new_zeros(n, maps, h) if total is None else total
+                total[:, m : m + count] += part
     assert total is not None  # the program has a product that can be hoisted
     return total
 
@@ -67,7 +67,7 @@ class _Share:
     wanted: bool  # whether the gradient of the matrix is
     d_operand: Tensor | None
     constant: Tensor | None  # the sum over time of the adjoints, where the operand is constant
-    d_matrix: Tensor | None = None  # (maps * padded, K)
+    d_matrix: Tensor | None = None  # (maps * H, K)
 
 
 class WeightGradients:
@@ -89,9 +89,9 @@ class WeightGradients:
         into: frozenset[int],
     ) -> None:
         self.layout, self.program, self.weights = layout, program, weights
-        h, p, n = layout.hidden, layout.padded, layout.rows
+        h, n = layout.hidden, layout.rows
         self.given: list[Tensor | None] = [g.new_empty(g.shape) if k in into else None for k, g in enumerate(given)]
-        self._shares: list[tuple[Product, int, int, _Share]] = []
+        self._shares: list[tuple[Product, int, _Share]] = []
         for product in (q for stage in program.stages for q in stage.products):
             node = product.operand
             place = program.given.index(node) if node in program.given else None
@@ -105,21 +105,18 @@ class WeightGradients:
             else:
                 operand = before(node.name)
             for block, m, count in program.runs(product):
-                rows = weights[product.weight][block * h : (block + count) * h]
-                if p != h:
-                    rows = torch.nn.functional.pad(rows.view(count, h, -1), (0, 0, 0, p - h)).flatten(0, 1)
                 share = _Share(
                     operand,
-                    slice(m * p, (m + count) * p),
-                    None if d_operand is None else rows,
+                    slice(m * h, (m + count) * h),
+                    None if d_operand is None else weights[product.weight][block * h : (block + count) * h],
                     product.weight in wanted,
                     d_operand,
-                    None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * p),
+                    None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * h),
                 )
-                self._shares.append((product, block, count, share))
+                self._shares.append((product, block, share))
 
     def add(self, adjoint: Tensor, begin: int, end: int) -> None:
-        """Take in the adjoints (end - begin, maps * padded) of the rows begin..end."""
+        """Take in the adjoints (end - begin, maps * H) of the rows begin..end."""
         touched: set[int] = set()
         for *_, share in self._shares:
             g = adjoint[:, share.columns]
@@ -142,13 +139,11 @@ class WeightGradients:
 
     def result(self) -> tuple[list[Tensor | None], dict[str, Tensor]]:
         """The gradients of what is given and of the matrices."""
-        h, p, touched = self.layout.hidden, self.layout.padded, set[int]()
+        h, touched = self.layout.hidden, set[int]()
         found: dict[str, Tensor] = {}
-        for product, block, count, share in self._shares:
+        for product, block, share in self._shares:
             if share.constant is not None:
                 self._accumulate(share, share.constant, slice(None), touched)
-            if share.d_matrix is None:
-                continue
-            part = share.d_matrix if p == h else share.d_matrix.view(count, p, -1)[:, :h].flatten(0, 1)
-            _put(found, product.weight, self.weights[product.weight], block * h, part)
+            if share.d_matrix is not None:
+                _put(found, product.weight, self.weights[product.weight], block * h, share.d_matrix)
         return self.given, found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -130,19 +130,16 @@ class BackwardKernel:
                             acc, done = tile(e, acc, pointers, panel, depth, take, width), done + count
                     for place, value in enumerate(acc):
                         e.store(value, e.at(buffer, place * lanes))
-                    for i in range(n):
-                        for u in range(units):
-                            there = e.at(buffer, (i * units + u) * columns * lanes)
-                            given = [f.at[x] for x in ("slot", "s", "t", "base", "before", "n_before")]
-                            args = [*given, b.add(r, I64(i)), b.add(j, I64(u)), there, f.block]
-                            if finish is None:
-                                b.call(inner, args)
-                                continue
-                            with b.if_else(b.icmp_signed("==", f.at["end"], I64(0))) as (goes_on, ends):
-                                with goes_on:
-                                    b.call(inner, args)
-                                with ends:
-                                    b.call(finish, args)
+                    given = [f.at[x] for x in ("slot", "s", "t", "base", "before", "n_before")]
+                    args = [*given, r, j, I64(n), I64(units), buffer, f.block]
+                    if finish is None:
+                        b.call(inner, args)
+                        return
+                    with b.if_else(b.icmp_signed("==", f.at["end"], I64(0))) as (goes_on, ends):
+                        with goes_on:
+                            b.call(inner, args)
+                        with ends:
+                            b.call(finish, args)
 
                 tiles(f, f.at["r0"], f.at["r1"], height, rows)
 
@@ -150,22 +147,25 @@ class BackwardKernel:
         f.finish()
         return f.function
 
-    def _inner(self, name: str) -> Function:
-        ints = ("slot", "s", "t", "base", "before", "n_before", "r", "j")
+    def _inner(self, name: str, columns: int, vector: Callable[[Function], None]) -> ir.Function:
+        ints = ("slot", "s", "t", "base", "before", "n_before", "r", "j", "n", "units")
         f = Function(self.m, self.shape, self.arguments, name, ints, ("acc",))
         f.function.attributes.add("noinline")
-        return f
+        f.each_vector(columns, lambda: vector(f))
+        f.finish()
+        return f.function
 
     def _finish(self, products: tuple[Node, ...]) -> ir.Function:
         """What is left after a row's first step: the adjoint of its initial state."""
-        f = self._inner("finish")
-        e, b = f.e, f.e.b
-        here = b.add(b.mul(f.at["r"], f.number("padded")), b.mul(f.at["j"], I64(self.shape.lanes)))
-        for state in self.targets:
-            there = e.at(f.address(f"carried_{state}"), here)
-            e.store(b.fadd(e.load(there), self._product_sum(f, state, products)), there)
-        f.finish()
-        return f.function
+
+        def vector(f: Function) -> None:
+            e, b = f.e, f.e.b
+            here = b.add(b.mul(f.at["r"], f.number("padded")), b.mul(f.at["j"], I64(self.shape.lanes)))
+            for state in self.targets:
+                there = e.at(f.address(f"carried_{state}"), here)
+                e.store(b.fadd(e.load(there), self._product_sum(f, state, products)), there)
+
+        return self._inner("finish", max(len(products), 1), vector)
 
     def _product_sum(self, f: Function, state: str, products: tuple[Node, ...]) -> ir.Value:
         e, total = f.e, None
@@ -175,8 +175,10 @@ class BackwardKernel:
         return total
 
     def _work(self, number: int, products: tuple[Node, ...]) -> ir.Function:
-        """The point-wise work of a stage of the sweep on one vector of units of one row."""
-        f = self._inner(f"work_{number}")
+        """The point-wise work of a stage of the sweep on the vectors of a tile."""
+        return self._inner(f"work_{number}", max(len(products), 1), lambda f: self._vector(f, number, products))
+
+    def _vector(self, f: Function, number: int, products: tuple[Node, ...]) -> None:
         e, b, program, lanes = f.e, f.e.b, self.program, self.shape.lanes
         cell, maps = program.cell, len(program.maps)
         padded, hidden = f.number("padded"), f.number("hidden")
@@ -285,7 +287,5 @@ class BackwardKernel:
                 stores.append((b.fadd(e.load(there), total), there))
         for new, there in stores:
             e.store(new, there)
-        f.finish()
-        return f.function
 
 

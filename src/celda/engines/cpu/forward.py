@@ -111,11 +111,8 @@ class ForwardKernel:
                         acc = tile(e, acc, pointers, panel, depth, take, width)
                     for k, value in enumerate(acc):
                         e.store(value, e.at(buffer, k * lanes))
-                    for q in range(n):
-                        for u in range(units):
-                            there = e.at(buffer, (q * units + u) * columns * lanes)
-                            row, unit = b.add(r, I64(q)), b.add(j, I64(u))
-                            b.call(epilogue, [f.at["s"], f.at["t"], f.at["base"], row, unit, there, f.block])
+                    given = [f.at[name] for name in ("s", "t", "base")]
+                    b.call(epilogue, [*given, r, j, I64(n), I64(units), buffer, f.block])
 
                 tiles(f, f.at["r0"], f.at["r1"], height, rows)
 
@@ -145,9 +142,15 @@ class ForwardKernel:
         return f.e.at(f.address(f"state_{name}"), turn)
 
     def _epilogue(self, number: int, stage: ForwardStage) -> ir.Function:
-        """The point-wise work of a stage on one vector of units of one row."""
-        f = Function(self.m, self.shape, self.arguments, f"work{number}", ("s", "t", "base", "r", "j"), ("acc",))
+        """The point-wise work of a stage on the vectors of a tile."""
+        ints = ("s", "t", "base", "r", "j", "n", "units")
+        f = Function(self.m, self.shape, self.arguments, f"work{number}", ints, ("acc",))
         f.function.attributes.add("noinline")
+        f.each_vector(max(len(stage.maps), 1), lambda: self._vector(f, number, stage))
+        f.finish()
+        return f.function
+
+    def _vector(self, f: Function, number: int, stage: ForwardStage) -> None:
         e, b, program, lanes = f.e, f.e.b, self.program, self.shape.lanes
         padded, hidden = f.number("padded"), f.number("hidden")
         lane = b.mul(f.at["j"], I64(lanes))
@@ -209,8 +212,6 @@ class ForwardKernel:
             stores.append((new, e.at(self._state(f, state, after), here)))
         for new, there in stores:
             e.store(new, there)
-        f.finish()
-        return f.function
 
 
 def for_share(f: Function, units: int, body: Callable[..., object]) -> None:

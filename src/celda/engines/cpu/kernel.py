@@ -13,19 +13,37 @@ from celda.engines.cpu.emit import Emit
 I64, I1, VOID = ir.IntType(64), ir.IntType(1), ir.VoidType()
 BYTES = ir.PointerType()
 UNITS = 4  # vectors a row of the tile is wide, where a cell has few products
+CHAINS = 8  # sums that must go on side by side: multipliers times the steps that a multiplication takes
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The machine's vectors: how many elements each holds, and how many there are."""
+    """The machine's vectors and how a layer's units fill them: what the code of a kernel depends on, besides its cell.
+
+    A layer has `blocks` unit blocks of `lanes` units, the last of which is full if `whole`.
+    """
 
     dtype: str
     lanes: int
     registers: int
+    blocks: int = 4
+    whole: bool = False
+
+    @staticmethod
+    def of(dtype: str, lanes: int, registers: int, hidden: int) -> Shape:
+        """The shape for `hidden` units; layers whose code would be the same have the same one."""
+        blocks = -(-hidden // lanes)
+        return Shape(dtype, lanes, registers, blocks if blocks < 4 else 4 + blocks % 12, hidden % lanes == 0)
 
     def units(self, columns: int) -> int:
-        """How many blocks of units a tile takes at once, so that it is about `UNITS` vectors wide."""
-        return max(1, UNITS // columns)
+        """How many unit blocks a tile takes at once: about `UNITS` vectors, and so that no block is left over if possible."""
+        most = max(1, UNITS // columns)
+        even = [n for n in range(most, 0, -1) if self._count % n == 0 and 2 * n >= most]
+        return even[0] if even else min(most, self._count)
+
+    @property
+    def _count(self) -> int:
+        return self.blocks if self.blocks < 4 else self.blocks + 8  # divided by 2, 3 and 4 it leaves what the blocks do
 
     def height(self, width: int) -> int:
         """How many rows a tile of `width` vectors may have and still be held in registers."""
@@ -35,7 +53,7 @@ class Shape:
         """The tiles of products with so many columns: (unit blocks at once, most rows); the last takes single blocks."""
         widest = self.units(columns)
         whole = (widest, self.height(widest * columns))
-        return (whole,) if widest == 1 else (whole, (1, min(4, self.height(columns))))
+        return (whole,) if widest == 1 else (whole, (1, min(8 // columns, self.height(columns))))
 
 
 class Arguments:
@@ -72,26 +90,48 @@ class Function:
         self.entry = self.e.b.block
 
     def number(self, name: str) -> ir.Value:
-        """A number of the argument block. Ask for it first in the entry block."""
+        """A number of the argument block, loaded once, where the function begins."""
         b = self.e.b
         if name not in self._loaded:
-            here = b.gep(self.block, [I64(self.arguments.place[name])], source_etype=I64)
-            self._loaded[name] = b.load(here, typ=I64)
+            with b.goto_entry_block():
+                here = b.gep(self.block, [I64(self.arguments.place[name])], source_etype=I64)
+                self._loaded[name] = b.load(here, typ=I64)
         return self._loaded[name]
 
     def address(self, name: str) -> ir.Value:
         """An address of the argument block."""
-        key = f"@{name}"
+        key, number = f"@{name}", self.number(name)
         if key not in self._loaded:
-            self._loaded[key] = self.e.b.inttoptr(self.number(name), BYTES)
+            with self.e.b.goto_entry_block():
+                self._loaded[key] = self.e.b.inttoptr(number, BYTES)
         return self._loaded[key]
+
+    def each_vector(self, columns: int, body: Callable[[], object]) -> None:
+        """Call `body` for `n` rows from "r" on, `units` unit blocks from "j" on: "r", "j" and "acc" are then those of one vector.
+
+        The function has these as its integer arguments, and as its pointer "acc" what the tile computed, `columns` vectors each.
+        """
+        b, first = self.e.b, dict(self.at)
+
+        def row(q: ir.Value, _: object) -> None:
+            def unit(u: ir.Value, _: object) -> None:
+                place = b.mul(b.add(b.mul(q, first["units"]), u), I64(columns * self.shape.lanes))
+                here = {"r": b.add(first["r"], q), "j": b.add(first["j"], u), "acc": self.e.at(first["acc"], place)}
+                self.at |= here
+                body()
+
+            self.e.loop(first["units"], unit)
+
+        self.e.loop(first["n"], row)
 
     def whole(self, base: ir.Value, index: ir.Value) -> ir.Value:
         """The i64 at `base[index]`."""
         return self.e.b.load(self.e.b.gep(base, [index], source_etype=I64), typ=I64)
 
-    def mask(self, j: ir.Value, hidden: ir.Value) -> ir.Value:
-        """Which lanes of unit block `j` are units of the layer."""
+    def mask(self, j: ir.Value, hidden: ir.Value) -> ir.Value | None:
+        """Which lanes of unit block `j` are units of the layer; None for all."""
+        if self.shape.whole:
+            return None
         b, lanes = self.e.b, self.shape.lanes
         kind = ir.VectorType(I64, lanes)
         iota = ir.Constant(kind, list(range(lanes)))
@@ -106,17 +146,22 @@ class Function:
         module = self.function.module
         return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, kinds), name)
 
-    def masked_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
+    def masked_load(self, pointer: ir.Value, mask: ir.Value | None) -> ir.Value:
         """A vector whose lanes outside the mask are zero and are not read."""
         e = self.e
+        if mask is None:
+            return e.load(pointer)
         suffix = f"v{self.shape.lanes}f{64 if self.shape.dtype == 'float64' else 32}"
         kinds = [BYTES, ir.IntType(32), mask.type, e.vector]
         load = self._masked(f"llvm.masked.load.{suffix}.p0", e.vector, kinds)
         return e.b.call(load, [pointer, ir.IntType(32)(self._align), mask, e.const(0.0)])
 
-    def masked_store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value) -> None:
-        """Write the lanes of the mask."""
+    def masked_store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value | None) -> None:
+        """Write the lanes of the mask. (Without one it is several times as quick on some processors.)"""
         e = self.e
+        if mask is None:
+            e.store(value, pointer)
+            return
         suffix = f"v{self.shape.lanes}f{64 if self.shape.dtype == 'float64' else 32}"
         store = self._masked(f"llvm.masked.store.{suffix}.p0", VOID, [e.vector, BYTES, ir.IntType(32), mask.type])
         e.b.call(store, [value, pointer, ir.IntType(32)(self._align), mask])
@@ -148,8 +193,17 @@ def tile(e: Emit, acc: list, rows: list, panel: ir.Value, depth: ir.Value, colum
             out += [e.fma(a, weights[v], carried[q * count + v]) for v in range(count)]
         return out
 
-    result = list(acc)
-    for place, value in zip(touched, e.loop(depth, body, carry=[acc[p] for p in touched])[1], strict=True):
+    result, carried, k = list(acc), [acc[p] for p in touched], None
+    if len(touched) < CHAINS:  # too few sums to keep the multipliers busy: the even and the odd terms apart
+
+        def pair(k: ir.Value, both: Sequence[ir.Value]) -> list[ir.Value]:
+            return [*body(k, both[: len(touched)]), *body(e.b.add(k, I64(1)), both[len(touched) :])]
+
+        both = [*carried, *(e.const(0.0) for _ in touched)]
+        k, both = e.loop(e.b.sub(depth, I64(1)), pair, step=2, carry=both)
+        carried = [e.b.fadd(x, y) for x, y in zip(both[: len(touched)], both[len(touched) :], strict=True)]
+    carried = e.loop(depth, body, start=0 if k is None else k, carry=carried)[1]
+    for place, value in zip(touched, carried, strict=True):
         result[place] = value
     return result
 

@@ -22,10 +22,11 @@ DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 ALONE = 2**18  # multiply-adds a step below which one thread is faster than two that meet
 
 
-def shape_of(dtype: torch.dtype) -> Shape:
-    """This machine's vectors of a dtype."""
-    host = machine.host()
-    return Shape(DTYPES[dtype], host.lanes(DTYPES[dtype]), host.registers)
+@cache
+def shape_of(dtype: torch.dtype, hidden: int) -> Shape:
+    """This machine's vectors of a dtype, for a layer of `hidden` units."""
+    host, name = machine.host(), DTYPES[dtype]
+    return Shape.of(name, host.lanes(name), host.registers, hidden)
 
 
 @cache

@@ -79,7 +79,7 @@ class Workspace:
 
 def forward(call: Call, training: bool) -> Passed:
     """Run the forward kernel; when training, keep what the sweep will read."""
-    cell, shape, dtype = call.cell, shape_of(call.states[0].dtype), call.states[0].dtype
+    cell, shape, dtype = call.cell, shape_of(call.states[0].dtype, call.states[0].shape[1]), call.states[0].dtype
     layout = Layout.of(call, shape.lanes)
     program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
     states = layout.initial(call.states)

@@ -188,7 +188,7 @@ def _forward(m: ir.Module, shape: Shape) -> ir.Function:
         rows = [e.at(at["source"], b.mul(b.add(first, r), columns)) for r in inside]
         target = e.at(start, b.mul(b.add(b.mul(unit, at["count"]), k), I64(lanes)))
         put = lambda column, c: e.store(  # noqa: E731
-            b.select(mask, column, e.const(0.0)), e.at(target, b.mul(c, stride))
+            column if mask is None else b.select(mask, column, e.const(0.0)), e.at(target, b.mul(c, stride))
         )
 
         def square(c: ir.Value, _: object) -> None:

@@ -183,7 +183,7 @@ class BackwardKernel:
         cell, maps = program.cell, len(program.maps)
         padded, hidden = f.number("padded"), f.number("hidden")
         lane = b.mul(f.at["j"], I64(lanes))
-        here = b.add(b.mul(f.at["r"], padded), lane)
+        here = b.add(f.plane(f.at["r"], 1, 0), lane)
         row = b.add(f.at["base"], f.at["r"])
         row_before = b.add(f.at["before"], f.at["r"])
         begins = b.icmp_signed(">=", f.at["r"], f.at["n_before"])  # this is the row's first step
@@ -199,7 +199,7 @@ class BackwardKernel:
         out_of = goes_on(b.add(f.at["s"], I64(1))) if self.resets else None
 
         def recorded(node: Node, at_row: ir.Value) -> ir.Value:
-            there = b.mul(b.add(b.mul(at_row, I64(len(self.record))), I64(self.record.index(node))), padded)
+            there = f.plane(at_row, len(self.record), self.record.index(node))
             return e.at(f.address("record"), there, lane)
 
         def old_state(name: str) -> ir.Value:
@@ -208,7 +208,7 @@ class BackwardKernel:
                 there = b.select(begins, initial, recorded(cell.outputs[name], row_before))
                 value = e.load(there)
             else:
-                there = b.select(begins, initial, e.at(f.address("output"), b.mul(row_before, hidden), lane))
+                there = b.select(begins, initial, e.at(f.address("output"), f.plane(row_before, 1, 0, "hidden"), lane))
                 value = f.masked_load(there, mask)
             return value if into is None else b.select(b.or_(begins, into), value, zero)
 
@@ -219,7 +219,7 @@ class BackwardKernel:
             if out_of is not None:
                 value = b.select(out_of, value, zero)
             if name == cell.states[0]:
-                upstream = e.at(f.address("upstream"), b.mul(row, hidden), lane)
+                upstream = e.at(f.address("upstream"), f.plane(row, 1, 0, "hidden"), lane)
                 value = b.fadd(value, f.masked_load(upstream, mask))
             return value
 
@@ -230,7 +230,7 @@ class BackwardKernel:
 
         def scratch(node: Node) -> ir.Value:
             k, count = program.crossing.index(node), len(program.crossing)
-            return e.at(f.address("scratch"), b.mul(b.add(b.mul(f.at["r"], I64(count)), I64(k)), padded), lane)
+            return e.at(f.address("scratch"), f.plane(f.at["r"], count, k), lane)
 
         def compute(node: Node) -> ir.Value:
             if node.op == "number":
@@ -262,7 +262,7 @@ class BackwardKernel:
         summed: list[tuple[int, ir.Value]] = []
         for k, m in enumerate(program.maps):
             node = program.gradient.maps.get(m)
-            place = e.at(f.address("adjoint"), b.mul(b.add(b.mul(row, I64(maps)), I64(k)), hidden), lane)
+            place = e.at(f.address("adjoint"), f.plane(row, maps, k, "hidden"), lane)
             if node is None and number == 0:
                 f.masked_store(zero, place, mask)
             elif node is not None and program.level[node] == number:
@@ -272,8 +272,7 @@ class BackwardKernel:
             if program.level[node] == number:
                 summed.append((maps + program.vectors.index(name), value(node)))
         for k, new in summed:
-            lines = b.add(b.mul(f.at["slot"], I64(maps + len(program.vectors))), I64(k))
-            there = e.at(f.address("sums"), b.mul(lines, padded), lane)
+            there = e.at(f.address("sums"), f.plane(f.at["slot"], maps + len(program.vectors), k), lane)
             stores.append((b.fadd(e.load(there), new), there))
         for state in cell.states:
             terms = [value(t) for t in program.carried[state] if program.level[t] == number]

@@ -154,7 +154,7 @@ class ForwardKernel:
         e, b, program, lanes = f.e, f.e.b, self.program, self.shape.lanes
         padded, hidden = f.number("padded"), f.number("hidden")
         lane = b.mul(f.at["j"], I64(lanes))
-        here = b.add(b.mul(f.at["r"], padded), lane)  # in a (batch, padded) buffer
+        here = b.add(f.plane(f.at["r"], 1, 0), lane)  # in a (batch, padded) buffer
         row = b.add(f.at["base"], f.at["r"])
         known: dict[Node, ir.Value] = {}
 
@@ -176,7 +176,7 @@ class ForwardKernel:
                 return e.load(e.at(f.address(f"vector_{node.name}"), lane))
             if node in program.crossing and program.stage_of(node) < number:
                 k = program.crossing.index(node)
-                there = b.add(b.mul(b.add(b.mul(f.at["r"], I64(len(program.crossing))), I64(k)), padded), lane)
+                there = b.add(f.plane(f.at["r"], len(program.crossing), k), lane)
                 return e.load(e.at(f.address("scratch"), there))
             if node.op == "diagonal":
                 name = program.cell.vectors[node]
@@ -187,7 +187,7 @@ class ForwardKernel:
         stores: list[tuple[ir.Value, ir.Value]] = []
         for k, node in enumerate(program.crossing):
             if mine(node):
-                there = b.add(b.mul(b.add(b.mul(f.at["r"], I64(len(program.crossing))), I64(k)), padded), lane)
+                there = b.add(f.plane(f.at["r"], len(program.crossing), k), lane)
                 stores.append((value(node), e.at(f.address("scratch"), there)))
         for k, node in enumerate(program.operands):
             if mine(node):
@@ -195,7 +195,7 @@ class ForwardKernel:
                 stores.append((value(node), e.at(f.address(f"operand_{k}"), b.mul(moved, padded), lane)))
         for k, node in enumerate(program.record):
             if mine(node):
-                there = b.mul(b.add(b.mul(row, I64(len(program.record))), I64(k)), padded)
+                there = f.plane(row, len(program.record), k)
                 stores.append((value(node), e.at(f.address("record"), there, lane)))
         mask = f.mask(f.at["j"], hidden)
         for state, node in program.cell.outputs.items():
@@ -203,7 +203,7 @@ class ForwardKernel:
                 continue
             new = value(node)
             if state == program.cell.states[0]:
-                f.masked_store(new, e.at(f.address("output"), b.mul(row, hidden), lane), mask)
+                f.masked_store(new, e.at(f.address("output"), f.plane(row, 1, 0, "hidden"), lane), mask)
             after = b.add(f.at["s"], I64(1))
             if self.resets:
                 at = b.add(b.mul(after, f.number("batch")), f.at["r"])

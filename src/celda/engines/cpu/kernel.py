@@ -87,6 +87,7 @@ class Function:
         self.e = Emit(ir.IRBuilder(self.function.append_basic_block("entry")), module, shape.dtype, shape.lanes)
         self.at = dict(zip([*ints, *pointers], self.function.args, strict=False))
         self._loaded: dict[str, ir.Value] = {}
+        self._rows: dict[tuple[str, ir.Value], ir.Value] = {}
         self.entry = self.e.b.block
 
     def number(self, name: str) -> ir.Value:
@@ -104,6 +105,26 @@ class Function:
         if key not in self._loaded:
             with self.e.b.goto_entry_block():
                 self._loaded[key] = self.e.b.inttoptr(number, BYTES)
+        return self._loaded[key]
+
+    def plane(self, row: ir.Value, count: int, k: int, width: str = "padded") -> ir.Value:
+        """Where in a (rows, count, width) buffer the k-th plane of a row begins, in elements."""
+        b = self.e.b
+        if count == 0:
+            return I64(0)
+        key = f"{count} {width}", row
+        if key not in self._rows:
+            self._rows[key] = b.mul(row, self._times(width, count))
+        return b.add(self._rows[key], self._times(width, k)) if k else self._rows[key]
+
+    def _times(self, name: str, factor: int) -> ir.Value:
+        """A multiple of a number of the argument block, computed once, where the function begins."""
+        key, number = f"{factor} {name}", self.number(name)
+        if factor == 1:
+            return number
+        if key not in self._loaded:
+            with self.e.b.goto_entry_block():
+                self._loaded[key] = self.e.b.mul(number, I64(factor))
         return self._loaded[key]
 
     def each_vector(self, columns: int, body: Callable[[], object]) -> None:

@@ -55,7 +55,7 @@ def _with(call: Call, tensors: tuple[Tensor, ...]) -> Call:
     """The call on other tensors."""
     i, s = len(call.inputs), len(call.inputs) + len(call.states)
     inputs, weights = dict(zip(call.inputs, tensors[:i], strict=True)), dict(zip(call.weights, tensors[s:], strict=True))
-    return replace(call, inputs=inputs, states=tensors[i:s], weights=weights)
+    return Call(call.cell, inputs, tensors[i:s], weights, call.lengths, call.resets, call.reverse, call.start, call.keep)
 
 
 def _again(

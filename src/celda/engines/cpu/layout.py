@@ -24,6 +24,11 @@ def _dense(steps: int, batch: int) -> tuple[Tensor, Tensor]:
     return torch.arange(steps + 1) * batch, torch.full((steps,), batch)
 
 
+@lru_cache(maxsize=256)
+def _cut(batch: int, parts: int) -> Tensor:
+    return torch.tensor([k * batch // parts for k in range(parts + 1)])
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """The rows of a call. `order` sorts the sequences (None: none has an end of its own), `carry` (T + 1, B) is 0 where a
@@ -65,7 +70,7 @@ class Layout:
     @cached_property
     def rows(self) -> int:
         """How many rows there are in all."""
-        return self.steps * self.batch if self.order is None else int(self.offset[-1])
+        return self.begin(self.steps)
 
     @property
     def first(self) -> int:
@@ -106,8 +111,12 @@ class Layout:
         for end in range(self.steps, 0, -count):
             begin = max(0, end - count)
             low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
-            found.append((end - 1, end - begin, int(self.offset[low]), int(self.offset[high])))
+            found.append((end - 1, end - begin, self.begin(low), self.begin(high)))
         return found
+
+    def begin(self, step: int) -> int:
+        """The first row of a step; of the step after the last, the number of rows."""
+        return step * self.batch if self.order is None else int(self.offset[step])
 
     def sorted(self, values: Sequence[T]) -> tuple[T, ...]:
         """Values of the states, (B, width) each or None, in the order of the layout."""
@@ -119,9 +128,9 @@ class Layout:
         """Initial states in the order of the layout; zero where a sequence starts anew at its first step."""
         return tuple(self._carried(state) for state in self.sorted(states))
 
-    def d_initial(self, gradients: Sequence[Tensor]) -> list[Tensor]:
-        """The gradients of what `initial` was given from those of what it gave."""
-        return [self.back(self._carried(d)) for d in gradients]
+    def d_initial(self, gradients: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of what `initial` was given from those (states, B, padded) of what it gave."""
+        return self.back(self._carried(gradients))
 
     def _carried(self, value: Tensor) -> Tensor:
         return value if self.carry is None else value.masked_fill(self.carry[0].unsqueeze(1) == 0, 0)
@@ -129,7 +138,7 @@ class Layout:
     def bounds(self, parts: int) -> Tensor:
         """Cut the sequences into `parts` ranges of about equally many rows, (parts + 1,)."""
         if self.order is None:
-            return torch.tensor([k * self.batch // parts for k in range(parts + 1)])
+            return _cut(self.batch, parts)
         done = torch.bincount(self.members, minlength=self.batch).cumsum(0)
         goals = torch.arange(1, parts) * done[-1] // parts
         return torch.cat([done.new_zeros(1), torch.searchsorted(done, goals), done.new_full((1,), self.batch)])
@@ -148,9 +157,10 @@ class Layout:
         full = rows.new_zeros(self.steps * self.batch, rows.shape[-1])
         return full.index_copy(0, self.places, rows).view(self.steps, self.batch, -1)
 
-    def back(self, value: Tensor) -> Tensor:
-        """(B, width) in the order of the layout, as a copy in the caller's order."""
-        return value.clone() if self.order is None else value[torch.argsort(self.order)]
+    def back(self, values: Tensor) -> tuple[Tensor, ...]:
+        """(states, B, width or more) in the order of the layout, as copies (B, H) in the caller's order."""
+        values = values[..., : self.hidden]
+        return (values.clone() if self.order is None else values[:, torch.argsort(self.order)]).unbind()
 
     def before(self, rows: Tensor, first: Tensor) -> Tensor:
         """The value of a state before each row's step: `rows` of the states after, `first` (B, width) the initial ones."""
@@ -169,12 +179,12 @@ class Layout:
         anew = inside & (self.carry[steps_run, self.members] == 0)
         return found.masked_fill_(anew.unsqueeze(1), 0)
 
-    def final(self, buffer: Tensor) -> Tensor:
-        """The states after the last step, of a buffer (2, B, padded) whose halves were written in turn."""
+    def final(self, buffers: Tensor) -> tuple[Tensor, ...]:
+        """The states after the last step, of buffers (states, 2, B, padded) whose halves were written in turn."""
         if self.order is None or self.reverse:
-            return buffer[self.steps % 2, :, : self.hidden]
+            return self.back(buffers[:, self.steps % 2])
         turn = torch.bincount(self.members, minlength=self.batch) % 2
-        return buffer[turn, torch.arange(self.batch), : self.hidden]
+        return self.back(buffers[:, turn, torch.arange(self.batch)])
 
     def numbers(self) -> dict[str, int]:
         """What the kernels are told."""

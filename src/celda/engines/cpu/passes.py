@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_kernel, backward_program, forward_kernel, forward_program, shape_of
 from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.prepare import Jobs
-from celda.engines.cpu.program import ForwardProgram
+from celda.engines.cpu.program import BackwardProgram, ForwardProgram
 from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted
 from celda.engines.operations import TORCH
 from celda.language.expression import Node
@@ -57,24 +59,68 @@ class Passed:
         return self.layout.before(rows, self.states[place])
 
 
+@lru_cache(maxsize=1024)
+def _offsets(sizes: tuple[tuple[str, int], ...], line: int) -> tuple[dict[str, int], int]:
+    """Where each buffer begins, on a cache line, and how much all of them take; in elements."""
+    begin, total = {}, 0
+    for name, size in sizes:
+        begin[name] = total
+        total += -(-size // line) * line
+    return begin, total
+
+
 class Workspace:
     """The buffers of one launch side by side in one piece of memory, and the jobs that fill them."""
 
     def __init__(self, layout: Layout, shape: Shape, dtype: torch.dtype, sizes: dict[str, int]) -> None:
-        line, total = 64 // dtype.itemsize, 0
-        self._begin: dict[str, int] = {}
-        for name, size in sizes.items():
-            self._begin[name] = total
-            total += -(-size // line) * line
+        self._begin, total = _offsets(tuple(sizes.items()), 64 // dtype.itemsize)
         self._lease = pool.lease((total,), dtype)
-        self._sizes, base = sizes, self._lease.tensor.data_ptr()
+        base = self._lease.tensor.data_ptr()
         self.address = {name: base + begin * dtype.itemsize for name, begin in self._begin.items()}
         self.jobs = Jobs(shape, layout.hidden, layout.padded)
 
     def view(self, name: str, *shape: int) -> Tensor:
-        """A buffer as a tensor, which may be looked at for as long as this object lives."""
+        """What begins at a buffer as a tensor, which may be looked at for as long as this object lives."""
         begin = self._begin[name]
-        return self._lease.tensor[begin : begin + self._sizes[name]].view(shape)
+        return self._lease.tensor[begin : begin + prod(shape)].view(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What of a launch is the same for all calls of the same sizes."""
+
+    sizes: dict[str, int]  # of the workspace
+    panels: tuple[tuple[str, str, tuple[int, ...], int], ...]  # name, array, its blocks, unit blocks a tile takes
+
+
+@lru_cache(maxsize=1024)
+def _forward_plan(program: ForwardProgram, shape: Shape, b: int, h: int, p: int, widths: tuple[int, ...], hoist: bool) -> _Plan:
+    sizes = {f"state_{state}": 2 * b * p for state in program.cell.states}
+    sizes |= {"bias": len(program.maps) * p, "scratch": b * len(program.crossing) * p}
+    sizes |= {f"vector_{name}": p for name in program.cell_vectors}
+    panels = []
+    for s, stage in enumerate(program.stages):
+        for k, q in enumerate(stage.products):
+            if not (hoist and q.hoisted):
+                depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
+                panels.append((f"panel_{s}_{k}", q.weight, q.blocks, shape.units(len(stage.maps))))
+                sizes[panels[-1][0]] = p * len(q.blocks) * depth
+    return _Plan(sizes, tuple(panels))
+
+
+@lru_cache(maxsize=1024)
+def _sweep_plan(back: BackwardProgram, shape: Shape, b: int, h: int, p: int, slots: int) -> _Plan:
+    sizes = {f"{what}_{state}": b * p for what in ("carried", "first") for state in back.cell.states}
+    sizes |= {"sums": slots * (len(back.maps) + len(back.vectors)) * p, "scratch": b * len(back.crossing) * p}
+    sizes |= {f"vector_{name}": p for name in back.vectors}
+    panels = []
+    for k, products in enumerate(back.products):
+        for q, product in enumerate(products):
+            terms = back.terms(product)
+            blocks = tuple(term.block for term in terms)
+            panels.append((f"panel_{k}_{q}", terms[0].weight, blocks, shape.units(len(products))))
+            sizes[panels[-1][0]] = len(blocks) * h * p
+    return _Plan(sizes, tuple(panels))
 
 
 def forward(call: Call, training: bool) -> Passed:
@@ -85,19 +131,11 @@ def forward(call: Call, training: bool) -> Passed:
     states = layout.initial(call.states)
     given = [layout.gather(evaluate(node, call)) for node in program.given]
     n, b, h, p, maps = layout.rows, layout.batch, layout.hidden, layout.padded, len(program.maps)
-    new, hoist = call.states[0].new_empty, b < HOIST[_weight(program, given) * h * dtype.itemsize > LARGE] and program.hoistable
+    large = program.ahead * h * max((g.shape[1] for g in given), default=0) * dtype.itemsize > LARGE
+    new, hoist = call.states[0].new_empty, program.ahead > 0 and b < HOIST[large]
     compiled = forward_kernel(cell, shape, program.record, hoist, layout.carry is not None)
-    sizes = {f"state_{state}": 2 * b * p for state in cell.states}
-    sizes |= {"bias": maps * p, "scratch": b * len(program.crossing) * p}
-    sizes |= {f"vector_{name}": p for name in program.cell_vectors}
-    panels = {
-        f"panel_{s}_{k}": (q, shape.units(len(stage.maps)))
-        for s, stage in enumerate(program.stages)
-        for k, q in enumerate(stage.products)
-        if not (hoist and q.hoisted)
-    }
-    sizes |= {name: p * len(q.blocks) * call.weights[q.weight].shape[1] for name, (q, _) in panels.items()}
-    space = Workspace(layout, shape, dtype, sizes)
+    plan = _forward_plan(program, shape, b, h, p, tuple(g.shape[1] for g in given), hoist)
+    space = Workspace(layout, shape, dtype, plan.sizes)
     jobs, values = space.jobs, dict.fromkeys(compiled.arguments.panels, 0)  # hoisted products need none
     values |= layout.numbers() | space.address
     for state, first in zip(cell.states, states, strict=True):
@@ -106,8 +144,8 @@ def forward(call: Call, training: bool) -> Passed:
             jobs.rows(address + turn * b * p * dtype.itemsize, first, b)
     for name in program.cell_vectors:
         jobs.rows(space.address[f"vector_{name}"], call.weights[name], 1)
-    for name, (q, units) in panels.items():
-        jobs.forward_panel(space.address[name], call.weights[q.weight], q.blocks, units)
+    for name, weight, blocks, units in plan.panels:
+        jobs.forward_panel(space.address[name], call.weights[weight], blocks, units)
     jobs.rows(space.address["bias"], None, maps)
     for name, block, m, count in program.bias_runs:
         if name in call.weights:
@@ -130,14 +168,8 @@ def forward(call: Call, training: bool) -> Passed:
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
     values |= jobs.arguments()
     compiled.launch(values, layout, maps * h * (h + sum(g.shape[1] for g in given)))
-    final = tuple(layout.back(layout.final(space.view(f"state_{state}", 2, b, p))) for state in cell.states)
+    final = layout.final(space.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p))
     return Passed(program, layout, shape, given, states, output, final, around, record, operands)
-
-
-def _weight(program: ForwardProgram, given: list[Tensor]) -> int:
-    """How many weights a unit has for what is given."""
-    products = [q for stage in program.stages for q in stage.products if q.hoisted]
-    return sum(len(q.blocks) * given[program.given.index(q.operand)].shape[1] for q in products)
 
 
 @dataclass(frozen=True)
@@ -150,23 +182,15 @@ class Wanted:
 
 def sweep(
     passed: Passed, call: Call, d_output: Tensor | None, d_final: tuple[Tensor | None, ...], wanted: Wanted
-) -> tuple[list[Tensor | None], list[Tensor], dict[str, Tensor]]:
+) -> tuple[list[Tensor | None], tuple[Tensor, ...], dict[str, Tensor]]:
     """Run the backward kernel: the gradients of what was given (rows), of the initial states, and of the weights."""
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype = backward_program(cell), passed.output.dtype
     n, b, h, p, maps = layout.rows, layout.batch, layout.hidden, layout.padded, len(program.maps)
     compiled = backward_kernel(cell, shape, program.record, layout.carry is not None)
     slots, lines = torch.get_num_threads(), maps + len(back.vectors)
-    sizes = {f"{what}_{state}": b * p for what in ("carried", "first") for state in cell.states}
-    sizes |= {"sums": slots * lines * p, "scratch": b * len(back.crossing) * p}
-    sizes |= {f"vector_{name}": p for name in program.cell_vectors}
-    panels = {
-        f"panel_{k}_{q}": (back.terms(product), shape.units(len(products)))
-        for k, products in enumerate(back.products)
-        for q, product in enumerate(products)
-    }
-    sizes |= {name: len(terms) * h * p for name, (terms, _) in panels.items()}
-    space = Workspace(layout, shape, dtype, sizes)
+    plan = _sweep_plan(back, shape, b, h, p, slots)
+    space = Workspace(layout, shape, dtype, plan.sizes)
     jobs = space.jobs
     for state, d, first in zip(cell.states, layout.sorted(d_final), passed.states, strict=True):
         jobs.rows(space.address[f"carried_{state}"], d, b)
@@ -174,10 +198,8 @@ def sweep(
     jobs.rows(space.address["sums"], None, slots * lines)
     for name in program.cell_vectors:
         jobs.rows(space.address[f"vector_{name}"], call.weights[name], 1)
-    for name, (terms, units) in panels.items():
-        jobs.backward_panel(
-            space.address[name], call.weights[terms[0].weight], tuple(term.block for term in terms), units
-        )
+    for name, weight, blocks, units in plan.panels:
+        jobs.backward_panel(space.address[name], call.weights[weight], blocks, units)
     upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output)
     values = layout.numbers() | space.address | jobs.arguments()
     values |= {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr()}
@@ -193,9 +215,9 @@ def sweep(
         gradients.add(span.adjoint, span.begin, span.end)
     d_given, d_weights = gradients.result()
     total = space.view("sums", slots, lines, p).sum(0)[:, :h]
-    d_weights |= bias_gradients(program, call.weights, total[:maps])
-    d_weights |= dict(zip(back.vectors, total[maps:], strict=True))
-    d_states = layout.d_initial([space.view(f"carried_{state}", b, p)[:, :h] for state in cell.states])
+    d_weights |= bias_gradients(program, call.weights, total)
+    d_weights |= {name: total[maps + k] for k, name in enumerate(back.vectors)}
+    d_states = layout.d_initial(space.view(f"carried_{cell.states[0]}", len(cell.states), b, p))
     return d_given, d_states, d_weights
 
 
@@ -228,7 +250,8 @@ def _windows(spans: list[tuple[int, int, int, int]], layout: Layout, buffer: Ten
         address = window.data_ptr() - begin * size
         numbers = {"last": last, "count": count, "n_after": n_after, "base_after": base_after, "adjoint": address}
         yield _Span(begin, end, window, numbers)
-        n_after = int(layout.active[layout.first + (last - count + 1) * layout.direction])
+        step = layout.first + (last - count + 1) * layout.direction
+        n_after = layout.begin(step + 1) - layout.begin(step)
         edge = window[rows - n_after :] if layout.reverse else window[:n_after]
 
 

@@ -60,11 +60,16 @@ class ForwardProgram:
         return max(self.level[node], 1) - 1 + self.early
 
     @cached_property
-    def hoistable(self) -> bool:
-        """Whether there are products that need no state."""
-        return any(q.hoisted for stage in self.stages for q in stage.products)
+    def ahead(self) -> int:
+        """How many blocks of matrices multiply what is given, and could do so for all steps at once."""
+        return sum(len(q.blocks) for stage in self.stages for q in stage.products if q.hoisted)
 
-    def runs(self, product: Product) -> tuple[tuple[int, int, int], ...]:
+    @cached_property
+    def products(self) -> tuple[tuple[Product, int, int, int], ...]:
+        """Every product as (product, first block, first map, how many) wherever blocks and maps go on together."""
+        return tuple((q, *run) for stage in self.stages for q in stage.products for run in self._runs(q))
+
+    def _runs(self, product: Product) -> tuple[tuple[int, int, int], ...]:
         """The blocks of a product as (first block, first map, how many) wherever both go on together."""
         return together([(block, self.maps.index(m)) for block, m in zip(product.blocks, product.maps, strict=True)])
 

@@ -16,7 +16,7 @@ Weights = Mapping[str, Tensor]
 
 
 def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> dict[str, Tensor]:
-    """The gradients of the biases, from the sum (maps, H) of the adjoints of the linear maps."""
+    """The gradients of the biases, from the sums (maps or more, H) of the adjoints of the linear maps."""
     h = total.shape[1]
     found: dict[str, Tensor] = {}
     for name, block, m, count in program.bias_runs:
@@ -38,21 +38,19 @@ def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Te
 def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, layout: Layout) -> Tensor:
     """The products with what is given, for all steps at once: (rows, maps, H)."""
     n, h, maps, total = layout.rows, layout.hidden, len(program.maps), None
-    for stage in program.stages:
-        for q in stage.products:
-            if not q.hoisted:
-                continue
-            operand, matrix = given[program.given.index(q.operand)], weights[q.weight]
-            for block, m, count in program.runs(q):
-                rows = matrix if count * h == matrix.shape[0] else matrix[block * h : (block + count) * h]
-                part = (operand @ rows.t()).view(operand.shape[0], count, h)
-                if total is None and (operand.shape[0], count) == (n, maps):
-                    total = part
-                    continue
-                if operand.shape[0] != n:
-                    part = part.repeat(layout.steps, 1, 1)
-                total = given[0].new_zeros(n, maps, h) if total is None else total
-                total[:, m : m + count] += part
+    for q, block, m, count in program.products:
+        if not q.hoisted:
+            continue
+        operand, matrix = given[program.given.index(q.operand)], weights[q.weight]
+        rows = matrix if count * h == matrix.shape[0] else matrix[block * h : (block + count) * h]
+        part = (operand @ rows.t()).view(operand.shape[0], count, h)
+        if total is None and (operand.shape[0], count) == (n, maps):
+            total = part
+            continue
+        if operand.shape[0] != n:
+            part = part.repeat(layout.steps, 1, 1)
+        total = given[0].new_zeros(n, maps, h) if total is None else total
+        total[:, m : m + count] += part
     assert total is not None  # the program has a product that can be hoisted
     return total
 
@@ -92,7 +90,7 @@ class WeightGradients:
         h, n = layout.hidden, layout.rows
         self.given: list[Tensor | None] = [g.new_empty(g.shape) if k in into else None for k, g in enumerate(given)]
         self._shares: list[tuple[Product, int, _Share]] = []
-        for product in (q for stage in program.stages for q in stage.products):
+        for product, block, m, count in program.products:
             node = product.operand
             place = program.given.index(node) if node in program.given else None
             d_operand = None if place is None else self.given[place]
@@ -104,16 +102,15 @@ class WeightGradients:
                 operand = operands[program.operands.index(node)][:, :h]
             else:
                 operand = before(node.name)
-            for block, m, count in program.runs(product):
-                share = _Share(
-                    operand,
-                    slice(m * h, (m + count) * h),
-                    None if d_operand is None else weights[product.weight][block * h : (block + count) * h],
-                    product.weight in wanted,
-                    d_operand,
-                    None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * h),
-                )
-                self._shares.append((product, block, share))
+            share = _Share(
+                operand,
+                slice(m * h, (m + count) * h),
+                None if d_operand is None else weights[product.weight][block * h : (block + count) * h],
+                product.weight in wanted,
+                d_operand,
+                None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * h),
+            )
+            self._shares.append((product, block, share))
 
     def add(self, adjoint: Tensor, begin: int, end: int) -> None:
         """Take in the adjoints (end - begin, maps * H) of the rows begin..end."""

@@ -60,12 +60,15 @@ class Passed:
 
 
 @lru_cache(maxsize=1024)
-def _offsets(sizes: tuple[tuple[str, int], ...], line: int) -> tuple[dict[str, int], int]:
-    """Where each buffer begins, on a cache line, and how much all of them take; in elements."""
+def _offsets(sizes: tuple[tuple[str, int], ...]) -> tuple[dict[str, int], int]:
+    """Where each buffer begins, and how much all of them take; in elements.
+
+    They lie end to end, so that several may be viewed as one; as each holds whole vectors, each begins on one.
+    """
     begin, total = {}, 0
     for name, size in sizes:
         begin[name] = total
-        total += -(-size // line) * line
+        total += size
     return begin, total
 
 
@@ -73,7 +76,7 @@ class Workspace:
     """The buffers of one launch side by side in one piece of memory, and the jobs that fill them."""
 
     def __init__(self, layout: Layout, shape: Shape, dtype: torch.dtype, sizes: dict[str, int]) -> None:
-        self._begin, total = _offsets(tuple(sizes.items()), 64 // dtype.itemsize)
+        self._begin, total = _offsets(tuple(sizes.items()))
         self._lease = pool.lease((total,), dtype)
         base = self._lease.tensor.data_ptr()
         self.address = {name: base + begin * dtype.itemsize for name, begin in self._begin.items()}

@@ -244,13 +244,12 @@ def _windows(spans: list[tuple[int, int, int, int]], layout: Layout, buffer: Ten
     for last, count, begin, end in spans:
         rows = end - begin
         if layout.reverse:  # the step after lies before in memory
-            window, after = buffer[n_after : n_after + rows], buffer[:n_after]
-            base_after = begin - n_after
+            place, after, base_after = n_after, buffer[:n_after], begin - n_after
         else:
-            window, after = buffer[:rows], buffer[rows : rows + n_after]
-            base_after = end
+            place, after, base_after = 0, buffer[rows : rows + n_after], end
         after.copy_(edge)
-        address = window.data_ptr() - begin * size
+        window = buffer[place : place + rows]
+        address = buffer.data_ptr() + (place - begin) * size  # a window without rows has no address of its own
         numbers = {"last": last, "count": count, "n_after": n_after, "base_after": base_after, "adjoint": address}
         yield _Span(begin, end, window, numbers)
         step = layout.first + (last - count + 1) * layout.direction

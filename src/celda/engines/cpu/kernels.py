@@ -20,6 +20,7 @@ from celda.language.expression import Node
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 ALONE = 2**18  # multiply-adds a step below which one thread is faster than two that meet
+FEW, LARGE = 12, 2**18  # rows a thread has in a step, and weights
 
 
 @cache
@@ -49,15 +50,19 @@ class Compiled:
     arguments: Arguments
     code: jit.Compiled
 
-    def launch(self, values: dict[str, int], layout: Layout, work: int) -> int:
-        """Run on as many threads as torch may use, or on one where a step is too little work; how many at most."""
-        parts = torch.get_num_threads() if work * layout.batch > ALONE else 1
-        by_rows = layout.batch >= 4 * parts
-        bounds = layout.bounds(parts if by_rows else 1)
-        values |= {"by_rows": int(by_rows), "chunks": parts if by_rows else 1, "bounds": bounds.data_ptr()}
+    def launch(self, values: dict[str, int], layout: Layout, weights: int, begin: int, end: int) -> None:
+        """Run the steps begin..end, numbered as they are run; `weights` are multiplied with a row a step.
+
+        On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or the
+        units where the rows are few and the weights more than a cache holds.
+        """
+        parts = torch.get_num_threads() if weights * layout.batch > ALONE else 1
+        few = layout.rows < FEW * layout.steps * parts and weights > LARGE
+        chunks = parts if layout.batch >= 4 * parts and not few else 1
+        bounds = layout.bounds(chunks, begin, end)
+        values |= {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr()}
         block = self.arguments.pack(values)
         threads.run(self.code.address("kernel"), ctypes.addressof(block), parts)
-        return parts
 
 
 @cache

@@ -42,6 +42,7 @@ class Layout:
     start: int
     offset: Tensor  # (T + 1,) int64
     active: Tensor  # (T,) int64
+    lengths: Tensor | None  # (B,), sorted
     order: Tensor | None
     carry: Tensor | None
 
@@ -50,7 +51,7 @@ class Layout:
         """The layout of a call on vectors of `lanes` elements."""
         x, hidden = call.inputs[call.cell.inputs[0]], call.states[0].shape[-1]
         steps, batch = x.shape[0], x.shape[1]
-        order, resets = None, call.resets
+        lengths, order, resets = None, None, call.resets
         offset, active = _dense(steps, batch)
         if call.lengths is not None:
             lengths, order = torch.sort(call.lengths, descending=True, stable=True)
@@ -65,7 +66,7 @@ class Layout:
             if not call.reverse:
                 carry[0].masked_fill_(resets[0], 0)
         padded = -(-hidden // lanes) * lanes
-        return Layout(steps, batch, hidden, padded, call.reverse, call.start, offset, active, order, carry)
+        return Layout(steps, batch, hidden, padded, call.reverse, call.start, offset, active, lengths, order, carry)
 
     @cached_property
     def rows(self) -> int:
@@ -83,35 +84,36 @@ class Layout:
         return -1 if self.reverse else 1
 
     @cached_property
+    def _step(self) -> Tensor:
+        """Of each row of a ragged batch: its step."""
+        return torch.repeat_interleave(torch.arange(self.steps), self.active)
+
+    @cached_property
     def members(self) -> Tensor:
-        """Of each row: its sequence, as a place in the sorted batch."""
-        return torch.arange(self.batch).expand(self.steps, -1)[self._present]
+        """Of each row of a ragged batch: its sequence, as a place in the sorted batch."""
+        return torch.arange(self.rows) - self.offset[self._step]
 
     @cached_property
     def places(self) -> Tensor:
-        """Of each row: its place t * B + b in the caller's batch."""
-        order = torch.arange(self.batch) if self.order is None else self.order
-        return (torch.arange(self.steps).unsqueeze(1) * self.batch + order)[self._present]
-
-    @cached_property
-    def _present(self) -> Tensor:
-        return torch.arange(self.batch) < self.active.unsqueeze(1)
-
-    @property
-    def plain(self) -> bool:
-        """Whether every sequence has all steps and goes on from each to the next."""
-        return self.order is None and self.carry is None
+        """Of each row of a ragged batch: its place t * B + b in the caller's batch."""
+        assert self.order is not None
+        return self._step * self.batch + self.order[self.members]
 
     def spans(self, most: int) -> list[tuple[int, int, int, int]]:
         """The steps in the order of a sweep, cut so that a span has about `most` rows or one step.
 
         Each is (last step as they were run, how many, first row, end of the rows).
         """
-        count, found = max(1, most // max(self.batch, 1)), []
-        for end in range(self.steps, 0, -count):
-            begin = max(0, end - count)
-            low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
-            found.append((end - 1, end - begin, self.begin(low), self.begin(high)))
+        offset = range(0, self.rows + 1, self.batch) if self.order is None else self.offset.tolist()
+        found, end = [], self.steps
+        while end:
+            begin = end - 1
+            place = (lambda s: offset[self.steps - s]) if self.reverse else (lambda s: offset[s])
+            while begin and abs(place(begin - 1) - place(end)) <= most:
+                begin -= 1
+            low, high = sorted((place(begin), place(end)))
+            found.append((end - 1, end - begin, low, high))
+            end = begin
         return found
 
     def begin(self, step: int) -> int:
@@ -135,11 +137,17 @@ class Layout:
     def _carried(self, value: Tensor) -> Tensor:
         return value if self.carry is None else value.masked_fill(self.carry[0].unsqueeze(1) == 0, 0)
 
-    def bounds(self, parts: int) -> Tensor:
-        """Cut the sequences into `parts` ranges of about equally many rows, (parts + 1,)."""
+    def bounds(self, parts: int, begin: int = 0, end: int | None = None) -> Tensor:
+        """Cut the sequences into `parts` ranges of about equally many rows in the steps begin..end, (parts + 1,).
+
+        Steps are numbered as they are run.
+        """
         if self.order is None:
             return _cut(self.batch, parts)
-        done = torch.bincount(self.members, minlength=self.batch).cumsum(0)
+        assert self.lengths is not None
+        end = self.steps if end is None else end
+        low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
+        done = (self.lengths.clamp(max=high) - low).clamp_(min=0).cumsum(0)
         goals = torch.arange(1, parts) * done[-1] // parts
         return torch.cat([done.new_zeros(1), torch.searchsorted(done, goals), done.new_full((1,), self.batch)])
 
@@ -147,7 +155,7 @@ class Layout:
         """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width)."""
         if value.shape[0] == self.steps and self.steps > 1 or self.steps == 1:
             flat = value.reshape(self.steps * self.batch, -1)
-            return flat.contiguous() if self.order is None else flat[self.places]
+            return flat.contiguous() if self.order is None else flat.index_select(0, self.places)
         return value[0].contiguous() if self.order is None else value[0][self.order][self.members]
 
     def spread(self, rows: Tensor) -> Tensor:
@@ -155,36 +163,50 @@ class Layout:
         if self.order is None:
             return rows.view(self.steps, self.batch, -1)
         full = rows.new_zeros(self.steps * self.batch, rows.shape[-1])
-        return full.index_copy(0, self.places, rows).view(self.steps, self.batch, -1)
+        return full.index_copy_(0, self.places, rows).view(self.steps, self.batch, -1)
 
     def back(self, values: Tensor) -> tuple[Tensor, ...]:
         """(states, B, width or more) in the order of the layout, as copies (B, H) in the caller's order."""
         values = values[..., : self.hidden]
         return (values.clone() if self.order is None else values[:, torch.argsort(self.order)]).unbind()
 
-    def before(self, rows: Tensor, first: Tensor) -> Tensor:
-        """The value of a state before each row's step: `rows` of the states after, `first` (B, width) the initial ones."""
-        if self.plain:
-            b = self.batch
-            return torch.cat([rows[b:], first] if self.reverse else [first, rows[:-b]])
-        t = torch.arange(self.steps).unsqueeze(1).expand(-1, self.batch)[self._present]
-        earlier, steps_run = t - self.direction, (self.steps - 1 - t) if self.reverse else t
-        inside = (earlier >= 0) & (earlier < self.steps)
-        earlier = earlier.clamp(0, self.steps - 1)
-        inside &= self.members < self.active[earlier]
-        place = torch.where(inside, self.offset[earlier] + self.members, self.rows + self.members)
-        found = torch.cat([rows, first])[place]
+    def around(self, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it."""
+        n, b = self.rows, self.batch
+        whole = first.new_empty(n + b, first.shape[1])
+        rows, start = (whole[:n], whole[n:]) if self.reverse else (whole[b:], whole[:b])
+        start.copy_(first)
+        return whole, rows
+
+    def before(self, around: Tensor) -> Tensor:
+        """The value of a state before each row's step, from what `around` gave."""
+        n, b = self.rows, self.batch
+        if self.order is None:
+            found = around[b:] if self.reverse else around[:n]
+        else:
+            found = around.index_select(0, self._earlier)
         if self.carry is None:
             return found
-        anew = inside & (self.carry[steps_run, self.members] == 0)
-        return found.masked_fill_(anew.unsqueeze(1), 0)
+        steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]
+        kept = steps_run.reshape(-1) if self.order is None else steps_run[self._step, self.members]
+        return found.masked_fill((kept == 0).unsqueeze(1), 0)
+
+    @cached_property
+    def _earlier(self) -> Tensor:
+        """Of each row of a ragged batch: where the state before its step lies in what `around` gave."""
+        if not self.reverse:
+            begin = torch.cat([self.offset.new_zeros(1), self.offset[:-2] + self.batch])
+            return begin[self._step] + self.members
+        active = torch.cat([self.active[1:], self.active.new_zeros(1)])
+        begin = torch.where(self.members < active[self._step], self.offset[1:][self._step], self.rows)
+        return begin + self.members
 
     def final(self, buffers: Tensor) -> tuple[Tensor, ...]:
         """The states after the last step, of buffers (states, 2, B, padded) whose halves were written in turn."""
         if self.order is None or self.reverse:
             return self.back(buffers[:, self.steps % 2])
-        turn = torch.bincount(self.members, minlength=self.batch) % 2
-        return self.back(buffers[:, turn, torch.arange(self.batch)])
+        assert self.lengths is not None
+        return self.back(buffers[:, self.lengths % 2, torch.arange(self.batch)])
 
     def numbers(self) -> dict[str, int]:
         """What the kernels are told."""

@@ -38,7 +38,7 @@ class Passed:
     states: tuple[Tensor, ...]  # initial ones, in the order of the layout
     output: Tensor  # (rows, H)
     final: tuple[Tensor, ...]
-    around: Tensor | None  # the output with the initial state before its first step, where its rows lie so
+    around: Tensor | None  # the output and the initial state together, when training
     record: pool.Lease  # (rows, recorded values, padded)
     operands: list[pool.Lease]
 
@@ -53,11 +53,10 @@ class Passed:
         """The old values of a state, for all rows."""
         place = self.program.cell.states.index(state)
         if place == 0 and self.around is not None:
-            n, b = self.layout.rows, self.layout.batch
-            return self.around[b:] if self.layout.reverse else self.around[:n]
-        rows = self.output if place == 0 else self._recorded(self.program.cell.outputs[state])
-        return self.layout.before(rows, self.states[place])
-
+            return self.layout.before(self.around)
+        around, rows = self.layout.around(self.states[place])
+        rows.copy_(self._recorded(self.program.cell.outputs[state]))
+        return self.layout.before(around)
 
 @lru_cache(maxsize=1024)
 def _offsets(sizes: tuple[tuple[str, int], ...]) -> tuple[dict[str, int], int]:
@@ -153,13 +152,7 @@ def forward(call: Call, training: bool) -> Passed:
     for name, block, m, count in program.bias_runs:
         if name in call.weights:
             jobs.rows(space.address["bias"] + m * p * dtype.itemsize, call.weights[name], count, block * h, add=True)
-    around = None
-    if training and layout.plain:
-        around = new(n + b, h)
-        output, start = (around[:n], around[n:]) if layout.reverse else (around[b:], around[:b])
-        start.copy_(states[0])
-    else:
-        output = new(n, h)
+    around, output = layout.around(states[0]) if training else (None, new(n, h))
     record = pool.lease((n, len(program.record), p), dtype)
     operands = [pool.lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = hoisted(program, given, call.weights, layout) if hoist else None
@@ -170,7 +163,7 @@ def forward(call: Call, training: bool) -> Passed:
     values |= {"operand_moves": int(training), "output": output.data_ptr(), "record": record.tensor.data_ptr()}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
     values |= jobs.arguments()
-    compiled.launch(values, layout, maps * h * (h + sum(g.shape[1] for g in given)))
+    compiled.launch(values, layout, maps * h * (h + sum(g.shape[1] for g in given)), 0, layout.steps)
     final = layout.final(space.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p))
     return Passed(program, layout, shape, given, states, output, final, around, record, operands)
 
@@ -213,9 +206,9 @@ def sweep(
     spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
     adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
     for span in _windows(spans, layout, adjoint.tensor):
-        compiled.launch(values | span.numbers, layout, maps * h * h)
+        compiled.launch(values | span.numbers, layout, maps * h * h, *span.steps)
         values["job_count"] = 0
-        gradients.add(span.adjoint, span.begin, span.end)
+        gradients.add(span.adjoint, span.rows)
     d_given, d_weights = gradients.result()
     total = space.view("sums", slots, lines, p).sum(0)[:, :h]
     d_weights |= bias_gradients(program, call.weights, total)
@@ -226,10 +219,10 @@ def sweep(
 
 @dataclass(frozen=True)
 class _Span:
-    """One launch of the sweep: the rows it takes, where their adjoints go, and what the kernel is told."""
+    """One launch of the sweep: its steps and rows, where their adjoints go, and what the kernel is told."""
 
-    begin: int
-    end: int
+    steps: tuple[int, int]
+    rows: slice
     adjoint: Tensor  # (rows, maps * H)
     numbers: dict[str, int]
 
@@ -251,7 +244,7 @@ def _windows(spans: list[tuple[int, int, int, int]], layout: Layout, buffer: Ten
         window = buffer[place : place + rows]
         address = buffer.data_ptr() + (place - begin) * size  # a window without rows has no address of its own
         numbers = {"last": last, "count": count, "n_after": n_after, "base_after": base_after, "adjoint": address}
-        yield _Span(begin, end, window, numbers)
+        yield _Span((last - count + 1, last + 1), slice(begin, end), window, numbers)
         step = layout.first + (last - count + 1) * layout.direction
         n_after = layout.begin(step + 1) - layout.begin(step)
         edge = window[rows - n_after :] if layout.reverse else window[:n_after]

@@ -112,15 +112,15 @@ class WeightGradients:
             )
             self._shares.append((product, block, share))
 
-    def add(self, adjoint: Tensor, begin: int, end: int) -> None:
-        """Take in the adjoints (end - begin, maps * H) of the rows begin..end."""
+    def add(self, adjoint: Tensor, rows: slice) -> None:
+        """Take in the adjoints (some rows, maps * H) of these rows."""
         touched: set[int] = set()
         for *_, share in self._shares:
             g = adjoint[:, share.columns]
             if share.constant is not None:
                 share.constant += g.view(-1, self.layout.batch, g.shape[1]).sum(0)
                 continue
-            self._accumulate(share, g, slice(begin, end), touched)
+            self._accumulate(share, g, rows, touched)
 
     def _accumulate(self, share: _Share, g: Tensor, rows: slice, touched: set[int]) -> None:
         if share.wanted:

@@ -102,7 +102,7 @@ class ForwardKernel:
                                     value = b.fadd(value, f.masked_load(there, masks[u]))
                                 acc.append(value)
                     for p in stage.products:
-                        if self.hoist and p.hoisted:
+                        if self.hoist and self.program.is_hoisted(p):
                             continue
                         base, stride, depth = row_of[p]
                         pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]

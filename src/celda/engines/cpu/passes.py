@@ -103,7 +103,7 @@ def _forward_plan(program: ForwardProgram, shape: Shape, b: int, h: int, p: int,
     panels = []
     for s, stage in enumerate(program.stages):
         for k, q in enumerate(stage.products):
-            if not (hoist and q.hoisted):
+            if not (hoist and program.is_hoisted(q)):
                 depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
                 panels.append((f"panel_{s}_{k}", q.weight, q.blocks, shape.units(len(stage.maps))))
                 sizes[panels[-1][0]] = p * len(q.blocks) * depth

@@ -59,10 +59,14 @@ class ForwardProgram:
             return 0
         return max(self.level[node], 1) - 1 + self.early
 
+    def is_hoisted(self, product: Product) -> bool:
+        """Whether a product is with what is given, and could be done for all steps at once."""
+        return product.hoisted and self.is_given(product.operand)
+
     @cached_property
     def ahead(self) -> int:
-        """How many blocks of matrices multiply what is given, and could do so for all steps at once."""
-        return sum(len(q.blocks) for stage in self.stages for q in stage.products if q.hoisted)
+        """How many blocks of matrices multiply what is given."""
+        return sum(len(q.blocks) for stage in self.stages for q in stage.products if self.is_hoisted(q))
 
     @cached_property
     def products(self) -> tuple[tuple[Product, int, int, int], ...]:
@@ -84,12 +88,12 @@ class ForwardProgram:
 
     @cached_property
     def crossing(self) -> tuple[Node, ...]:
-        """Values of one stage that are read in the point-wise work of a later one."""
+        """Values of one stage that are read in the point-wise work of a later one, which makes comparisons of them itself."""
         found: dict[Node, None] = {}
         for node in self.cell.nodes:
             if node.op == "linear":
                 continue
-            for arg in node.args:
+            for arg in (read for a in node.args for read in (a.args if a.boolean else (a,))):
                 if self.level[arg] > 0 and self.stage_of(arg) < self.stage_of(node):
                     found[arg] = None
         return tuple(found)
@@ -131,6 +135,11 @@ class BackwardProgram:
             )
         )
         self.nodes = tuple(topological(self.wanted))
+        late: set[Node] = set()  # what needs an adjoint; any stage computes the rest from the values of the forward step
+        for node in self.nodes:
+            if node.op in ("adjoint", "transposed") or not late.isdisjoint(node.args):
+                late.add(node)
+        self.forward |= set(self.nodes) - late
         self.level = levels(self.nodes, "transposed")
         depth = max(self.level.values(), default=0) + 1
         self.stages = tuple(

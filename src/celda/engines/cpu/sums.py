@@ -39,7 +39,7 @@ def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, 
     """The products with what is given, for all steps at once: (rows, maps, H)."""
     n, h, maps, total = layout.rows, layout.hidden, len(program.maps), None
     for q, block, m, count in program.products:
-        if not q.hoisted:
+        if not program.is_hoisted(q):
             continue
         operand, matrix = given[program.given.index(q.operand)], weights[q.weight]
         rows = matrix if count * h == matrix.shape[0] else matrix[block * h : (block + count) * h]

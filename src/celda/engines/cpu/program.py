@@ -109,8 +109,8 @@ class BackwardStage:
 class BackwardProgram:
     """The reverse sweep of one step.
 
-    The products that end in an old state are put off to the sweep's next step, where they meet that state's adjoint: one stage
-    fewer. `carried` is the rest of each state's adjoint, without those products.
+    The products that end in old states alone are put off to the sweep's next step, where they meet those states' adjoints: one
+    stage fewer. Of each state's adjoint, a sum, `carry` has the terms that are such products, `carried` the others.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -118,13 +118,12 @@ class BackwardProgram:
         self.gradient: Gradient = gradient(cell)
         self.forward = set(cell.nodes)
         self.maps = tuple(cell.linear)
-        self.carry: dict[str, tuple[Node, ...]] = {}
-        self.carried: dict[str, tuple[Node, ...]] = {}  # state -> terms to be added up
-        for state in cell.states:
-            terms = tuple(_terms(self.gradient.states[state])) if state in self.gradient.states else ()
-            self.carry[state] = tuple(t for t in terms if t.op == "transposed")
-            self.carried[state] = tuple(t for t in terms if t.op != "transposed")
-        put_off = {t for terms in self.carry.values() for t in terms}
+        sums = {s: _terms(self.gradient.states[s]) if s in self.gradient.states else [] for s in cell.states}
+        rest = [t for terms in sums.values() for t in terms if t.op != "transposed"]
+        inside = set(topological([*rest, *self.gradient.maps.values(), *self.gradient.vectors.values()]))
+        put_off = {t for terms in sums.values() for t in terms if t.op == "transposed" and t not in inside}
+        self.carry = {s: tuple(t for t in terms if t in put_off) for s, terms in sums.items()}
+        self.carried = {s: tuple(t for t in terms if t not in put_off) for s, terms in sums.items()}
         self.wanted = tuple(
             dict.fromkeys(
                 [
@@ -150,8 +149,8 @@ class BackwardProgram:
     @cached_property
     def products(self) -> tuple[tuple[Node, ...], ...]:
         """The transposed products of each stage, one accumulator a product; those put off open the next step."""
-        put_off = tuple(t for state in self.cell.states for t in self.carry[state])
-        return (put_off, *(stage.products for stage in self.stages[1:]))
+        put_off = dict.fromkeys(t for state in self.cell.states for t in self.carry[state])
+        return (tuple(put_off), *(stage.products for stage in self.stages[1:]))
 
     def terms(self, product: Node) -> tuple[Term, ...]:
         """The term of the forward step that each argument of a transposed product comes through."""

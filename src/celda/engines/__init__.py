@@ -37,10 +37,10 @@ class Plan:
         return _engine(self.engine)(call)
 
 
-def check_engine(engine: str) -> None:
-    """`engine` is "auto" or names an engine."""
+def check_engine(engine: str, given: str = "engine") -> None:
+    """`engine`, which was given as `given`, is "auto" or names an engine."""
     if engine not in ("auto", *NAMES):
-        raise CeldaError(f"There is no engine {engine!r}; write engine='auto' or one of {', '.join(map(repr, NAMES))}.")
+        raise CeldaError(f"{given}={engine!r}: there is no such engine; write 'auto', {', '.join(map(repr, NAMES))}.")
 
 
 def choose(engine: str, x: Tensor, transformed: bool = False) -> Plan:
@@ -51,7 +51,8 @@ def choose(engine: str, x: Tensor, transformed: bool = False) -> Plan:
     asked, by = engine, f"engine={engine!r}"
     if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE", "auto")) != "auto":
         by = f"CELDA_ENGINE={asked}"
-        check_engine(asked)
+        check_engine(asked, "CELDA_ENGINE")
+    check_engine(asked)
     if asked == "reference":
         return Plan("reference", f"{by} was asked for")
     hindrance = _hindrance(x, transformed)

@@ -191,7 +191,8 @@ def test_numbers_of_weights_are_those_of_the_papers():
 
 
 def test_without_biases_there_are_none():
-    layer = celda.Recurrent(own, 3, 4, bias=False)
+    with pytest.warns(UserWarning, match="initial biases"):
+        layer = celda.Recurrent(own, 3, 4, bias=False)
     assert not any("bias" in name for name, _ in layer.named_parameters())
     layer(torch.randn(2, 1, 3))
 

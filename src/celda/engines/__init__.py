@@ -70,6 +70,8 @@ def _hindrance(x: Tensor, transformed: bool) -> str | None:
         return f"the input is on {x.device} and the fused kernels run on the CPU"
     if x.dtype not in (torch.float32, torch.float64):
         return f"the input is {x.dtype} and the fused kernels compute in float32 and float64"
+    if x.numel() == 0:
+        return "the batch is empty"
     if transformed:
         return "torch.func transforms see through torch operations only"
     if not _has_compiler():

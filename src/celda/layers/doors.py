@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from celda.errors import CeldaError
 from celda.language import Cell
@@ -25,6 +26,13 @@ def check_sizes(hidden_size: int, num_layers: int, dropout: float) -> None:
         raise CeldaError(f"dropout={dropout!r} is no probability: write a number from 0 to 1.")
 
 
+def check_flags(**flags: object) -> None:
+    """Each is True or False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise CeldaError(f"{name}={value!r} is neither True nor False: write one of the two.")
+
+
 def input_sizes(cell: Cell, given: int | Mapping[str, int]) -> dict[str, int]:
     """The width of each input of the cell, from what the caller gave as `input_size`."""
     first, *further = cell.inputs
@@ -40,25 +48,50 @@ def input_sizes(cell: Cell, given: int | Mapping[str, int]) -> dict[str, int]:
 
 
 def check_input(x: Tensor, size: int, like: Tensor) -> None:
-    """The input is a floating-point (T, B, I), (B, T, I) or, unbatched, (T, I) tensor of the layer's width, dtype."""
+    """The input is a (T, B, I), (B, T, I) or, unbatched, (T, I) tensor of the layer's width, dtype and device."""
     if not isinstance(x, Tensor):
         raise CeldaError(f"The input is a {type(x).__name__}: give a torch.Tensor of shape (steps, batch, {size}).")
     if x.dim() not in (2, 3):
         raise CeldaError(f"The input has shape {shape(x)}: give (steps, batch, {size}), or (steps, {size}) unbatched.")
     if x.shape[-1] != size:
-        raise CeldaError(f"The input's last dimension is {x.shape[-1]} and the layer was made with input_size={size}.")
-    if 0 in x.shape:
-        raise CeldaError(f"The input has shape {shape(x)}: a sequence needs at least one step and one batch row.")
-    if x.dtype != like.dtype and not torch.is_autocast_enabled(x.device.type):
-        raise CeldaError(f"The input is {x.dtype} and the weights are {like.dtype}: write layer(x.to({like.dtype})).")
-    if x.device != like.device:
         raise CeldaError(
-            f"The input is on {x.device} and the weights on {like.device}: write layer(x.to('{like.device}'))."
+            f"The input has shape {shape(x)} and the layer was made with input_size={size}: "
+            f"give (steps, batch, {size}), or with batch_first=True (batch, steps, {size})."
         )
+    check_kind("input", x, like)
 
 
-def check_states(states: Sequence[Tensor], names: Sequence[str], wanted: tuple[int, ...]) -> None:
-    """One tensor a state of the cell, each (layers * directions, B, H)."""
+def check_packed(packed: PackedSequence, size: int, like: Tensor, cell: Cell) -> None:
+    """The rows of a packed batch are (rows, I), of the layer's width, dtype and device."""
+    if packed.data.dim() != 2 or packed.data.shape[1] != size:
+        raise CeldaError(
+            f"The packed rows have shape {shape(packed.data)} and the layer was made with input_size={size}: "
+            f"pack sequences of {size} columns."
+        )
+    if len(cell.inputs) > 1:
+        raise CeldaError(
+            f"The cell {cell.name} takes {', '.join(cell.inputs[1:])} besides, which a PackedSequence cannot hold: "
+            "give a padded tensor with lengths=."
+        )
+    check_kind("packed data", packed.data, like)
+
+
+def check_kind(what: str, value: Tensor, like: Tensor) -> None:
+    """A tensor has the dtype and the device of the weights."""
+    if value.dtype != like.dtype and not torch.is_autocast_enabled(value.device.type):
+        raise CeldaError(f"The {what} is {value.dtype} and the weights are {like.dtype}: write .to({like.dtype}).")
+    if value.device != like.device:
+        raise CeldaError(f"The {what} is on {value.device} and the weights on {like.device}: write .to('{like.device}').")
+
+
+def check_steps(steps: int, x: Tensor) -> None:
+    """There is at least one step."""
+    if steps == 0:
+        raise CeldaError(f"The input has shape {shape(x)}, no step at all: a sequence needs at least one.")
+
+
+def check_states(states: Sequence[Tensor], names: Sequence[str], wanted: tuple[int, ...], like: Tensor) -> None:
+    """One tensor a state of the cell, each (layers * directions, B, H), of the weights' dtype and device."""
     if len(states) != len(names) or not all(isinstance(s, Tensor) for s in states):
         given = f"{len(states)} given" if all(isinstance(s, Tensor) for s in states) else "something else than tensors"
         raise CeldaError(
@@ -70,33 +103,49 @@ def check_states(states: Sequence[Tensor], names: Sequence[str], wanted: tuple[i
                 f"The initial state {name} has shape {shape(state)}: it must be {wanted}, "
                 "that is (layers x directions, batch, hidden_size)."
             )
+        check_kind(f"initial state {name}", state, like)
 
 
 def check_lengths(lengths: Tensor | Sequence[int], batch: int, steps: int, device: torch.device) -> Tensor:
     """One whole number of steps for each batch row, from 0 to the number of steps; on the input's device."""
-    lengths = torch.as_tensor(lengths, device=device)
+    lengths = _as_tensor("lengths", lengths, f"({batch},) whole numbers, one a sequence", device)
     if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or tuple(lengths.shape) != (batch,):
         raise CeldaError(
             f"lengths is a {lengths.dtype} tensor of shape {shape(lengths)}: "
             f"give ({batch},) whole numbers, one a sequence."
         )
-    if not torch.compiler.is_compiling() and (int(lengths.max()) > steps or int(lengths.min()) < 0):
-        raise CeldaError(f"lengths go from {int(lengths.min())} to {int(lengths.max())}; the input has {steps} steps.")
+    if batch and not torch.compiler.is_compiling() and (int(lengths.max()) > steps or int(lengths.min()) < 0):
+        raise CeldaError(
+            f"lengths go from {int(lengths.min())} to {int(lengths.max())} and the input has {steps} steps: "
+            f"give whole numbers from 0 to {steps}."
+        )
     return lengths
 
 
-def check_resets(resets: Tensor, steps: int, batch: int, device: torch.device) -> Tensor:
-    """(T, B) booleans on the input's device."""
-    if not isinstance(resets, Tensor) or resets.dtype != torch.bool or tuple(resets.shape) != (steps, batch):
-        given = f"{resets.dtype} {shape(resets)}" if isinstance(resets, Tensor) else type(resets).__name__
+def check_resets(resets: Tensor | Sequence[Sequence[bool]], like: Tensor) -> Tensor:
+    """Booleans laid out as the steps of the input `like`, on its device."""
+    wanted = tuple(like.shape[:-1])
+    resets = _as_tensor("resets", resets, f"a torch.bool tensor {wanted}, one flag a step and sequence", like.device)
+    if resets.dtype != torch.bool or tuple(resets.shape) != wanted:
         raise CeldaError(
-            f"resets is {given}: give a torch.bool tensor with one flag a step and sequence, ({steps}, {batch})."
+            f"resets is {resets.dtype} {shape(resets)}: "
+            f"give a torch.bool tensor with one flag a step and sequence, {wanted}."
         )
-    return resets.to(device)
+    return resets
 
 
-def check_further(given: Mapping[str, Tensor], sizes: Mapping[str, int], cell: Cell) -> None:
-    """Exactly the keyword inputs that the cell has, each of its width."""
+def _as_tensor(name: str, value: object, wanted: str, device: torch.device) -> Tensor:
+    try:
+        return torch.as_tensor(value, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise CeldaError(f"{name} is {value!r:.60}: give {wanted}.") from None
+
+
+def check_further(given: Mapping[str, Tensor], sizes: Mapping[str, int], cell: Cell, x: Tensor, batch: int) -> None:
+    """Exactly the keyword inputs that the cell has: (B, width), constant over time, or laid out as `x`.
+
+    Without a batch (`x` of two dimensions) they are (width,) or (T, width).
+    """
     wanted = set(cell.inputs[1:])
     if set(given) != wanted:
         told = ", ".join(sorted(wanted)) or "none besides its input"
@@ -104,6 +153,9 @@ def check_further(given: Mapping[str, Tensor], sizes: Mapping[str, int], cell: C
             f"The cell {cell.name} takes these inputs by name: {told}; given: {', '.join(sorted(given)) or 'none'}."
         )
     for name, value in given.items():
-        if not isinstance(value, Tensor) or value.shape[-1:] != (sizes[name],):
-            told = shape(value) if isinstance(value, Tensor) else type(value).__name__
-            raise CeldaError(f"The input {name!r} is {told}: its last dimension must be {sizes[name]}.")
+        constant = (sizes[name],) if x.dim() == 2 else (batch, sizes[name])
+        moving = (*x.shape[:-1], sizes[name])
+        if not isinstance(value, Tensor) or tuple(value.shape) not in (constant, moving):
+            told = shape(value) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise CeldaError(f"The input {name!r} is {told}: give {constant}, constant over time, or {moving}, one a step.")
+        check_kind(f"input {name!r}", value, x)

@@ -41,7 +41,7 @@ class Stepper:
     def reset(self) -> None:
         """Forget everything: zero states, step 0."""
         self.steps = 0
-        self._state = tuple(self.layer.weight.new_zeros(self._wanted) for _ in self.layer.cell.states)
+        self._state = tuple(self.layer._like.new_zeros(self._wanted) for _ in self.layer.cell.states)
 
     @property
     def state(self) -> tuple[Tensor, ...]:
@@ -51,8 +51,8 @@ class Stepper:
     @state.setter
     def state(self, states: Tensor | tuple[Tensor, ...]) -> None:
         states = (states,) if isinstance(states, Tensor) else tuple(states)
-        check_states(states, self.layer.cell.states, self._wanted)
-        self._state = tuple(s.detach().to(self.layer.weight) for s in states)
+        check_states(states, self.layer.cell.states, self._wanted, self.layer._like)
+        self._state = tuple(s.detach().to(self.layer._like) for s in states)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, **inputs: Tensor) -> Tensor:

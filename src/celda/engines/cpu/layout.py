@@ -1,7 +1,7 @@
 """How the steps of a batch lie in memory: end to end, and without the steps past a sequence's end.
 
-A ragged batch is sorted, the longest sequence first. Step t then has the first `active[t]` sequences, and its rows begin at
-`offset[t]`, so a step past an end is neither stored nor computed.
+A ragged batch is sorted, the longest sequence first. Step t then has the first `active[t]` sequences, and its rows
+begin at `offset[t]`, so a step past an end is neither stored nor computed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def _cut(batch: int, parts: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The rows of a call. `order` sorts the sequences (None: none has an end of its own), `carry` (T + 1, B) is 0 where a
-    sequence starts anew at the s-th step that is run, and 1 elsewhere (None: there are no resets)."""
+    """The rows of a call. `order` sorts the sequences (None: none has an end of its own), `carry` (T + 1, B) is 0
+    where a sequence starts anew at the s-th step that is run, and 1 elsewhere (None: there are no resets)."""
 
     steps: int
     batch: int
@@ -149,7 +149,7 @@ class Layout:
         low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
         done = (self.lengths.clamp(max=high) - low).clamp_(min=0).cumsum(0)
         goals = torch.arange(1, parts) * done[-1] // parts
-        return torch.cat([done.new_zeros(1), torch.searchsorted(done, goals), done.new_full((1,), self.batch)])
+        return torch.cat([done.new_zeros(1), torch.searchsorted(done, goals, right=True), done.new_full((1,), self.batch)])
 
     def gather(self, value: Tensor) -> Tensor:
         """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width)."""

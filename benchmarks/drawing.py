@@ -40,7 +40,8 @@ def draw(title: str, rows: Sequence[Row], times: Times, path: Path) -> None:
     for i, line in enumerate(lines):
         for k, row in enumerate(line):
             _panel(figure.add_subplot(grid[i, k]), row, times)
-    figure.suptitle(f"How many times as fast as its peers: {title}", x=0.01, ha="left", fontsize=15, weight="bold")
+    heading = textwrap.fill(f"How many times as fast as its peers: {title}", 100)
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=15, weight="bold")
     figure.supxlabel(KEY, x=0.01, ha="left", fontsize=9.5, color=FAINT)
     figure.savefig(path, dpi=150)
 

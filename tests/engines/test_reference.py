@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from celda.cells import CELLS
-from celda.engines import Call, Result
+from celda.engines import Call
 from celda.engines.reference import run
 from celda.language import cell, gate, linear, parameter, sigmoid, tanh, time, where
 from tests.calls import WIDTHS, random_call

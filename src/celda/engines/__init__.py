@@ -1,7 +1,7 @@
 """Which engine runs a call, and why: never silently.
 
-An engine is a function from a `Call` to a `Result`. `reference` runs anything; `cpu` is compiled for the cell and the processor.
-`CELDA_ENGINE=reference` (or `cpu`) in the environment decides for every layer that was left at "auto".
+An engine is a function from a `Call` to a `Result`. `reference` runs anything; `cpu` is compiled for the cell and the
+processor. `CELDA_ENGINE=reference` (or `cpu`) in the environment decides for every layer that was left at "auto".
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ def check_kind(what: str, value: Tensor, like: Tensor) -> None:
     if value.dtype != like.dtype and not torch.is_autocast_enabled(value.device.type):
         raise CeldaError(f"The {what} is {value.dtype} and the weights are {like.dtype}: write .to({like.dtype}).")
     if value.device != like.device:
-        raise CeldaError(f"The {what} is on {value.device} and the weights on {like.device}: write .to('{like.device}').")
+        raise CeldaError(
+            f"The {what} is on {value.device} and the weights on {like.device}: write .to('{like.device}')."
+        )
 
 
 def check_steps(steps: int, x: Tensor) -> None:
@@ -157,5 +159,7 @@ def check_further(given: Mapping[str, Tensor], sizes: Mapping[str, int], cell: C
         moving = (*x.shape[:-1], sizes[name])
         if not isinstance(value, Tensor) or tuple(value.shape) not in (constant, moving):
             told = shape(value) if isinstance(value, Tensor) else f"a {type(value).__name__}"
-            raise CeldaError(f"The input {name!r} is {told}: give {constant}, constant over time, or {moving}, one a step.")
+            raise CeldaError(
+                f"The input {name!r} is {told}: give {constant}, constant over time, or {moving}, one a step."
+            )
         check_kind(f"input {name!r}", value, x)

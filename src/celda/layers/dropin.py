@@ -26,7 +26,7 @@ class _DropIn(Recurrent):
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
     ) -> tuple[Any, State]:
-        """Run over a batch of sequences: `input` and `hx` as `torch.nn` has them, `lengths` and `resets` as `Recurrent`."""
+        """Run over a batch: `input` and `hx` as `torch.nn` has them, `lengths` and `resets` as `Recurrent`."""
         return super().forward(input, hx, lengths=lengths, resets=resets)
 
     def flatten_parameters(self) -> None:

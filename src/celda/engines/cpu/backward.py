@@ -14,8 +14,26 @@ from celda.engines.cpu.program import BackwardProgram
 from celda.engines.cpu.threads import LINE
 from celda.language.expression import Node
 
-NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks", "prepare", "jobs", "job_count")
-SPAN = ("last", "count", "n_after", "base_after")  # the steps of a launch: the last one, how many, and the step after them
+NUMBERS = (
+    "steps",
+    "batch",
+    "hidden",
+    "padded",
+    "first",
+    "direction",
+    "time",
+    "by_rows",
+    "chunks",
+    "prepare",
+    "jobs",
+    "job_count",
+)
+SPAN = (
+    "last",
+    "count",
+    "n_after",
+    "base_after",
+)  # the steps of a launch: the last one, how many, and the step after them
 ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "record", "adjoint", "carry", "sums")
 
 
@@ -23,9 +41,9 @@ class BackwardKernel:
     """Emits `kernel(slot, slots, arguments)`: `count` steps from `last` down, numbered as the forward kernel ran them.
 
     A sweep may be cut into launches. `adjoint` receives dL/d(linear map), (rows, maps, H), of the launch's steps, and
-    holds that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded) comes with
-    dL/d(state after the last step) and, after the launch with step 0, goes with dL/d(initial state). `sums` (slots, maps +
-    vectors, padded) adds up what is a sum over all rows: the gradients of biases and vectors.
+    holds that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded)
+    comes with dL/d(state after the last step) and, after the launch with step 0, goes with dL/d(initial state). `sums`
+    (slots, maps + vectors, padded) adds up what is a sum over all rows: the gradients of biases and vectors.
     """
 
     def __init__(self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool) -> None:
@@ -54,7 +72,13 @@ class BackwardKernel:
         work, end = (I64(1), I64(0)), (I64(1), I64(1))  # (multiply?, the rows end here?)
 
         def step(
-            k: ir.Value, carried: Sequence[ir.Value], r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value
+            k: ir.Value,
+            carried: Sequence[ir.Value],
+            r0: ir.Value,
+            r1: ir.Value,
+            j0: ir.Value,
+            j1: ir.Value,
+            threads: ir.Value,
         ) -> list[ir.Value]:
             n_after, base_after = carried  # of the step after this one, which was taken before
             s = b.sub(last, k)
@@ -111,9 +135,7 @@ class BackwardKernel:
         for units, height in shapes:
             width = units * columns
 
-            def block(
-                j: ir.Value, _: object, units: int = units, width: int = width, height: int = height
-            ) -> None:
+            def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
                 def rows(r: ir.Value, n: int) -> None:
                     acc = [e.const(0.0)] * (n * width)
                     for q, product in enumerate(products):
@@ -181,7 +203,7 @@ class BackwardKernel:
     def _vector(self, f: Function, number: int, products: tuple[Node, ...]) -> None:
         e, b, program, lanes = f.e, f.e.b, self.program, self.shape.lanes
         cell, maps = program.cell, len(program.maps)
-        padded, hidden = f.number("padded"), f.number("hidden")
+        hidden = f.number("hidden")
         lane = b.mul(f.at["j"], I64(lanes))
         here = b.add(f.plane(f.at["r"], 1, 0), lane)
         row = b.add(f.at["base"], f.at["r"])
@@ -261,13 +283,13 @@ class BackwardKernel:
                 stores.append((value(node), scratch(node)))
         summed: list[tuple[int, ir.Value]] = []
         for k, m in enumerate(program.maps):
-            node = program.gradient.maps.get(m)
+            wanted = program.gradient.maps.get(m)
             place = e.at(f.address("adjoint"), f.plane(row, maps, k, "hidden"), lane)
-            if node is None and number == 0:
+            if wanted is None and number == 0:
                 f.masked_store(zero, place, mask)
-            elif node is not None and program.level[node] == number:
-                f.masked_store(value(node), place, mask)
-                summed.append((k, value(node)))
+            elif wanted is not None and program.level[wanted] == number:
+                f.masked_store(value(wanted), place, mask)
+                summed.append((k, value(wanted)))
         for name, node in program.gradient.vectors.items():
             if program.level[node] == number:
                 summed.append((maps + program.vectors.index(name), value(node)))
@@ -286,5 +308,3 @@ class BackwardKernel:
                 stores.append((b.fadd(e.load(there), total), there))
         for new, there in stores:
             e.store(new, there)
-
-

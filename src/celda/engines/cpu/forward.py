@@ -1,4 +1,4 @@
-"""The forward kernel: any cell over a whole sequence, its point-wise work done on the products while they are in registers."""
+"""The forward kernel: any cell over a whole sequence, its point-wise work done on products still in registers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,29 @@ from celda.engines.cpu.program import ForwardProgram, ForwardStage
 from celda.engines.cpu.threads import LINE
 from celda.language.expression import Node
 
-NUMBERS = ("steps", "batch", "hidden", "padded", "first", "direction", "time", "by_rows", "chunks", "prepare", "jobs", "job_count")
+NUMBERS = (
+    "steps",
+    "batch",
+    "hidden",
+    "padded",
+    "first",
+    "direction",
+    "time",
+    "by_rows",
+    "chunks",
+    "prepare",
+    "jobs",
+    "job_count",
+)
 ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "record", "carry", "hoisted")
 
 
 class ForwardKernel:
     """Emits `kernel(slot, slots, arguments)` for a program.
 
-    Rows are packed: step t has `active[t]` rows, from row `offset[t]` on, the longest sequences first. With `by_rows` each slot
-    takes the rows bounds[slot]..bounds[slot + 1] through all steps and meets nobody; otherwise it takes a share of the units,
-    and all meet after every stage.
+    Rows are packed: step t has `active[t]` rows, from row `offset[t]` on, the longest sequences first. With `by_rows`
+    each slot takes the rows bounds[slot]..bounds[slot + 1] through all steps and meets nobody; otherwise it takes a
+    share of the units, and all meet after every stage.
     """
 
     def __init__(self, program: ForwardProgram, shape: Shape, *, hoist: bool, resets: bool) -> None:
@@ -73,10 +86,9 @@ class ForwardKernel:
         most = max(most * units for units, most in shapes) * columns
         buffer = b.alloca(e.scalar, size=most * lanes)
         buffer.align = 64
-        padded, hidden, batch = f.number("padded"), f.number("hidden"), f.number("batch")
+        padded, hidden = f.number("padded"), f.number("hidden")
         row_of = {p: self._rows(f, p.operand) for p in stage.products}
         panels = {p: f.address(f"panel_{number}_{k}") for k, p in enumerate(stage.products)}
-        depth_of = {p: row_of[p][2] for p in stage.products}
         bias, maps = f.address("bias"), [self.program.maps.index(m) for m in stage.maps]
         hoisted = f.address("hoisted") if self.hoist else None
         total = len(self.program.maps)
@@ -84,9 +96,7 @@ class ForwardKernel:
         for units, height in shapes:
             width = units * columns
 
-            def block(
-                j: ir.Value, _: object, units: int = units, width: int = width, height: int = height
-            ) -> None:
+            def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
                 masks = [f.mask(b.add(j, I64(u)), hidden) for u in range(units)] if self.hoist else []
 
                 def rows(r: ir.Value, n: int) -> None:
@@ -121,7 +131,7 @@ class ForwardKernel:
         return f.function
 
     def _rows(self, f: Function, operand: Node) -> tuple[ir.Value, ir.Value, ir.Value]:
-        """Where an operand's row 0 of the step lies, the distance of its rows, and its width; asked for in the entry block."""
+        """Where an operand's row 0 of the step lies, the distance of its rows, and its width."""
         e, b, program = f.e, f.e.b, self.program
         padded, hidden = f.number("padded"), f.number("hidden")
         if operand in program.given:
@@ -217,8 +227,8 @@ class ForwardKernel:
 def for_share(f: Function, units: int, body: Callable[..., object]) -> None:
     """Call `body(first row, end, first unit block, end, how many threads meet)` for what a slot has to do.
 
-    By rows the batch is cut into `chunks` that meet nobody, and a slot takes every slots-th of them; otherwise each slot has
-    one share of the unit blocks and all the rows.
+    By rows the batch is cut into `chunks` that meet nobody, and a slot takes every slots-th of them; otherwise each
+    slot has one share of the unit blocks and all the rows.
     """
     e, b, slot, slots = f.e, f.e.b, f.at["slot"], f.at["slots"]
     by_rows, bounds, batch = b.icmp_signed("!=", f.number("by_rows"), I64(0)), f.address("bounds"), f.number("batch")

@@ -54,8 +54,13 @@ class Fused(torch.autograd.Function):
 def _with(call: Call, tensors: tuple[Tensor, ...]) -> Call:
     """The call on other tensors."""
     i, s = len(call.inputs), len(call.inputs) + len(call.states)
-    inputs, weights = dict(zip(call.inputs, tensors[:i], strict=True)), dict(zip(call.weights, tensors[s:], strict=True))
-    return Call(call.cell, inputs, tensors[i:s], weights, call.lengths, call.resets, call.reverse, call.start, call.keep)
+    inputs, weights = (
+        dict(zip(call.inputs, tensors[:i], strict=True)),
+        dict(zip(call.weights, tensors[s:], strict=True)),
+    )
+    return Call(
+        call.cell, inputs, tensors[i:s], weights, call.lengths, call.resets, call.reverse, call.start, call.keep
+    )
 
 
 def _again(
@@ -64,7 +69,9 @@ def _again(
     """The gradients as a function that can be differentiated once more."""
     tensors = (*call.inputs.values(), *call.states, *call.weights.values())
     result = reference(replace(call, keep=()))
-    pairs = [(v, d) for v, d in zip((result.output, *result.states), (d_output, *d_final), strict=True) if d is not None]
+    pairs = [
+        (v, d) for v, d in zip((result.output, *result.states), (d_output, *d_final), strict=True) if d is not None
+    ]
     leaves = [t for t, want in zip(tensors, wanted, strict=True) if want]
     outputs, adjoints = zip(*pairs, strict=True)
     found = iter(torch.autograd.grad(outputs, leaves, adjoints, create_graph=True, allow_unused=True))

@@ -36,7 +36,7 @@ class Shape:
         return Shape(dtype, lanes, registers, blocks if blocks < 4 else 4 + blocks % 12, hidden % lanes == 0)
 
     def units(self, columns: int) -> int:
-        """How many unit blocks a tile takes at once: about `UNITS` vectors, and so that no block is left over if possible."""
+        """How many unit blocks a tile takes at once: about `UNITS` vectors, and none left over if possible."""
         most = max(1, UNITS // columns)
         even = [n for n in range(most, 0, -1) if self._count % n == 0 and 2 * n >= most]
         return even[0] if even else min(most, self._count)
@@ -50,7 +50,7 @@ class Shape:
         return max(1, min(12, (self.registers - 2 - width) // width))
 
     def tiles(self, columns: int) -> tuple[tuple[int, int], ...]:
-        """The tiles of products with so many columns: (unit blocks at once, most rows); the last takes single blocks."""
+        """The tiles for so many columns of products: (unit blocks at once, most rows); the last takes single blocks."""
         widest = self.units(columns)
         whole = (widest, self.height(widest * columns))
         return (whole,) if widest == 1 else (whole, (1, min(8 // columns, self.height(columns))))
@@ -76,7 +76,16 @@ class Arguments:
 class Function:
     """A function of a kernel module: an emitter, its integer arguments, and the argument block as its last one."""
 
-    def __init__(self, module: ir.Module, shape: Shape, arguments: Arguments, name: str, ints: Sequence[str], pointers: Sequence[str] = (), export: bool = False) -> None:
+    def __init__(
+        self,
+        module: ir.Module,
+        shape: Shape,
+        arguments: Arguments,
+        name: str,
+        ints: Sequence[str],
+        pointers: Sequence[str] = (),
+        export: bool = False,
+    ) -> None:
         kinds = [I64] * len(ints) + [BYTES] * len(pointers) + [BYTES]
         if export:  # counters for barriers come last
             kinds.append(BYTES)
@@ -128,9 +137,11 @@ class Function:
         return self._loaded[key]
 
     def each_vector(self, columns: int, body: Callable[[], object]) -> None:
-        """Call `body` for `n` rows from "r" on, `units` unit blocks from "j" on: "r", "j" and "acc" are then those of one vector.
+        """Call `body` for `n` rows from "r" on, `units` unit blocks from "j" on: "r", "j" and "acc" are then those of
+        one vector.
 
-        The function has these as its integer arguments, and as its pointer "acc" what the tile computed, `columns` vectors each.
+        The function has these as its integer arguments, and as its pointer "acc" what the tile computed, `columns`
+        vectors each.
         """
         b, first = self.e.b, dict(self.at)
 
@@ -199,8 +210,8 @@ class Function:
 def tile(e: Emit, acc: list, rows: list, panel: ir.Value, depth: ir.Value, columns: Sequence[int], width: int) -> list:
     """acc[row][column] += rows[row][k] * panel[k][column] over k < depth: the register tile everything stands on.
 
-    `rows` are pointers, `panel` holds len(columns) vectors a k, and `acc` is a flat list, `width` vectors a row; vector v of
-    the panel goes to column `columns[v]`.
+    `rows` are pointers, `panel` holds len(columns) vectors a k, and `acc` is a flat list, `width` vectors a row;
+    vector v of the panel goes to column `columns[v]`.
     """
     lanes, count = e.vector.count, len(columns)
     touched = [q * width + c for q in range(len(rows)) for c in columns]
@@ -214,14 +225,15 @@ def tile(e: Emit, acc: list, rows: list, panel: ir.Value, depth: ir.Value, colum
             out += [e.fma(a, weights[v], carried[q * count + v]) for v in range(count)]
         return out
 
-    result, carried, k = list(acc), [acc[p] for p in touched], None
+    carried: Sequence[ir.Value] = [acc[p] for p in touched]
+    result, k = list(acc), None
     if len(touched) < CHAINS:  # too few sums to keep the multipliers busy: the even and the odd terms apart
 
         def pair(k: ir.Value, both: Sequence[ir.Value]) -> list[ir.Value]:
             return [*body(k, both[: len(touched)]), *body(e.b.add(k, I64(1)), both[len(touched) :])]
 
-        both = [*carried, *(e.const(0.0) for _ in touched)]
-        k, both = e.loop(e.b.sub(depth, I64(1)), pair, step=2, carry=both)
+        start = [*carried, *(e.const(0.0) for _ in touched)]
+        k, both = e.loop(e.b.sub(depth, I64(1)), pair, step=2, carry=start)
         carried = [e.b.fadd(x, y) for x, y in zip(both[: len(touched)], both[len(touched) :], strict=True)]
     carried = e.loop(depth, body, start=0 if k is None else k, carry=carried)[1]
     for place, value in zip(touched, carried, strict=True):

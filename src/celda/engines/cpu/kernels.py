@@ -38,7 +38,7 @@ def backward_program(cell: Cell) -> BackwardProgram:
 
 @cache
 def forward_program(cell: Cell, traced: tuple[Node, ...], training: bool) -> ForwardProgram:
-    """The forward step of a cell that keeps what is traced and, when training, what the sweep reads; worked out once."""
+    """The forward step of a cell that keeps what is traced and, when training, what the sweep reads."""
     saved = backward_program(cell).record if training else ()
     return ForwardProgram(cell, dict.fromkeys((*saved, *traced)))
 
@@ -53,8 +53,8 @@ class Compiled:
     def launch(self, values: dict[str, int], layout: Layout, weights: int, begin: int, end: int) -> None:
         """Run the steps begin..end, numbered as they are run; `weights` are multiplied with a row a step.
 
-        On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or the
-        units where the rows are few and the weights more than a cache holds.
+        On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or
+        the units where the rows are few and the weights more than a cache holds.
         """
         parts = torch.get_num_threads() if weights * layout.batch > ALONE else 1
         few = layout.rows < FEW * layout.steps * parts and weights > LARGE

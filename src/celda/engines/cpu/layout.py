@@ -149,11 +149,12 @@ class Layout:
         low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
         done = (self.lengths.clamp(max=high) - low).clamp_(min=0).cumsum(0)
         goals = torch.arange(1, parts) * done[-1] // parts
-        return torch.cat([done.new_zeros(1), torch.searchsorted(done, goals, right=True), done.new_full((1,), self.batch)])
+        inner = torch.searchsorted(done, goals, right=True)
+        return torch.cat([done.new_zeros(1), inner, done.new_full((1,), self.batch)])
 
     def gather(self, value: Tensor) -> Tensor:
         """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width)."""
-        if value.shape[0] == self.steps and self.steps > 1 or self.steps == 1:
+        if value.shape[0] == self.steps:
             flat = value.reshape(self.steps * self.batch, -1)
             return flat.contiguous() if self.order is None else flat.index_select(0, self.places)
         return value[0].contiguous() if self.order is None else value[0][self.order][self.members]

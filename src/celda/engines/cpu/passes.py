@@ -1,4 +1,4 @@
-"""The two passes over a sequence: buffers around a launch of the forward kernel, and around the launches of the sweep."""
+"""The two passes over a sequence: what is around a launch of the forward kernel, and around those of the sweep."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ from celda.engines.operations import TORCH
 from celda.language.expression import Node
 
 HOIST = 4, 24  # with fewer sequences than this, the products with the input are done for all steps at once: the first
-LARGE = 2**19  # where they have at most so many weights, in bytes, and the second where they have more than a cache holds
-FEWEST = 1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
+LARGE = (
+    2**19
+)  # where they have at most so many weights, in bytes, and the second where they have more than a cache holds
+FEWEST = (
+    1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
+)
 CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
 
 
@@ -57,6 +61,7 @@ class Passed:
         around, rows = self.layout.around(self.states[place])
         rows.copy_(self._recorded(self.program.cell.outputs[state]))
         return self.layout.before(around)
+
 
 @lru_cache(maxsize=1024)
 def _offsets(sizes: tuple[tuple[str, int], ...]) -> tuple[dict[str, int], int]:
@@ -96,7 +101,9 @@ class _Plan:
 
 
 @lru_cache(maxsize=1024)
-def _forward_plan(program: ForwardProgram, shape: Shape, b: int, h: int, p: int, widths: tuple[int, ...], hoist: bool) -> _Plan:
+def _forward_plan(
+    program: ForwardProgram, shape: Shape, b: int, h: int, p: int, widths: tuple[int, ...], hoist: bool
+) -> _Plan:
     sizes = {f"state_{state}": 2 * b * p for state in program.cell.states}
     sizes |= {"bias": len(program.maps) * p, "scratch": b * len(program.crossing) * p}
     sizes |= {f"vector_{name}": p for name in program.cell_vectors}
@@ -202,7 +209,9 @@ def sweep(
     values["record"] = passed.record.tensor.data_ptr()
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & _read(node))
     operands = [lease.tensor for lease in passed.operands]
-    gradients = WeightGradients(program, layout, call.weights, passed.given, operands, passed.before, wanted.weights, into)
+    gradients = WeightGradients(
+        program, layout, call.weights, passed.given, operands, passed.before, wanted.weights, into
+    )
     spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
     adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
     for span in _windows(spans, layout, adjoint.tensor):
@@ -269,7 +278,7 @@ def evaluate(node: Node, call: Call) -> Tensor:
 
 
 def through(call: Call, passed: Passed, d_given: list[Tensor | None]) -> dict[str, Tensor]:
-    """From the gradients of what the kernel was given, rows of inputs or of expressions of inputs, to those of the inputs."""
+    """From the gradients of what the kernel was given (rows of expressions of inputs) to those of the inputs."""
     layout, found = passed.layout, {}
     rest: list[tuple[Node, Tensor]] = []
     for node, d in zip(passed.program.given, d_given, strict=True):

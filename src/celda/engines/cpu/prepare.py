@@ -1,13 +1,14 @@
 """What has to be laid out before a kernel can run: panels of weights, and rows filled up to whole vectors.
 
-A panel holds what one tile multiplies, end to end. It goes by groups of unit blocks, as many as a tile takes at once; what is
-left over at the end goes one by one. All of it is a list of jobs that the kernel's own threads work off when they begin.
+A panel holds what one tile multiplies, end to end. It goes by groups of unit blocks, as many as a tile takes at once;
+what is left over at the end goes one by one. All of it is a list of jobs that the kernel's own threads work off when
+they begin.
 """
 
 from __future__ import annotations
 
 import ctypes
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 import torch
 from llvmlite import ir
@@ -35,7 +36,7 @@ class Jobs:
         self._panel(FORWARD, target, weight, blocks, units)
 
     def backward_panel(self, target: int, weight: Tensor, blocks: tuple[int, ...], units: int) -> None:
-        """Blocks (H, H) for their transposed product, as [group][block][row][unit block][lane]: rows are the depth now."""
+        """Blocks (H, H) for their transposed product, as [group][block][row][unit block][lane]."""
         self._panel(BACKWARD, target, weight, blocks, units)
 
     def _panel(self, kind: int, target: int, weight: Tensor, blocks: tuple[int, ...], units: int) -> None:
@@ -44,7 +45,7 @@ class Jobs:
         self._rows += (kind, target, weight.data_ptr(), places.data_ptr(), len(blocks), weight.shape[1], units)
 
     def rows(self, target: int, source: Tensor | None, count: int, first: int = 0, add: bool = False) -> None:
-        """`count` rows of H elements from the element `first` of `source` on, or zeros: written to, or added to, `target`."""
+        """`count` rows of H elements from element `first` of `source` on, or zeros: written, or added, to `target`."""
         address = 0
         if source is not None:
             source = source.contiguous()
@@ -88,7 +89,7 @@ def call(f: Function, counter: ir.Value) -> None:
 
 
 def module(shape: Shape) -> ir.Module:
-    """`prepare(slot, slots, jobs, how many, hidden, padded)`: of every job a slot does every slots-th block of units."""
+    """`prepare(slot, slots, jobs, how many, hidden, padded)`: of a job, a slot does every slots-th block of units."""
     m = ir.Module("prepare")
     parts = [_forward(m, shape), _backward(m, shape), _rows(m, shape)]
     function = ir.Function(m, SIGNATURE, "prepare")
@@ -100,12 +101,16 @@ def module(shape: Shape) -> ir.Module:
     def job(k: ir.Value, _: object) -> None:
         place = [b.add(b.mul(k, I64(len(FIELDS))), I64(i)) for i in range(len(FIELDS))]
         kind, *fields = (b.load(b.gep(table, [p], source_etype=I64), typ=I64) for p in place)
+        blocks = b.udiv(padded, I64(shape.lanes))
+
+        def each_block(part: ir.Function) -> None:
+            def block(j: ir.Value, _: object) -> None:
+                b.call(part, [j, *fields, hidden, padded, table])
+
+            e.loop(blocks, block, start=slot, step=slots)
+
         for number, part in enumerate(parts):
-            block = lambda j, _, part=part: b.call(part, [j, *fields, hidden, padded, table]) and None  # noqa: E731
-            blocks = b.udiv(padded, I64(shape.lanes))
-            e.when(
-                b.icmp_signed("==", kind, I64(number)), lambda block=block: e.loop(blocks, block, start=slot, step=slots)
-            )
+            e.when(b.icmp_signed("==", kind, I64(number)), partial(each_block, part))
 
     e.loop(count, job)
     b.ret_void()

@@ -23,8 +23,8 @@ class ForwardStage:
 class ForwardProgram:
     """One step of a cell: its stages, and what each value is stored for.
 
-    `record`: the values kept at every step. `operands`: expressions fed into a later product. `crossing`: other values that a
-    later stage reads.
+    `record`: the values kept at every step. `operands`: expressions fed into a later product. `crossing`: other values
+    that a later stage reads.
     """
 
     def __init__(self, cell: Cell, record: Iterable[Node] = ()) -> None:
@@ -42,7 +42,10 @@ class ForwardProgram:
         self.given = tuple(dict.fromkeys(p.operand for s in stages for p in s.products if self.is_given(p.operand)))
         self.operands = tuple(
             dict.fromkeys(
-                p.operand for s in stages for p in s.products if not self.is_given(p.operand) and p.operand.op != "state"
+                p.operand
+                for s in stages
+                for p in s.products
+                if not self.is_given(p.operand) and p.operand.op != "state"
             )
         )
         # an expression of old states alone must stand before the first product: a stage without products sees to that
@@ -88,7 +91,7 @@ class ForwardProgram:
 
     @cached_property
     def crossing(self) -> tuple[Node, ...]:
-        """Values of one stage that are read in the point-wise work of a later one, which makes comparisons of them itself."""
+        """Values of one stage that point-wise work of a later one reads; comparisons of them it makes itself."""
         found: dict[Node, None] = {}
         for node in self.cell.nodes:
             if node.op == "linear":
@@ -109,8 +112,9 @@ class BackwardStage:
 class BackwardProgram:
     """The reverse sweep of one step.
 
-    The products that end in old states alone are put off to the sweep's next step, where they meet those states' adjoints: one
-    stage fewer. Of each state's adjoint, a sum, `carry` has the terms that are such products, `carried` the others.
+    The products that end in old states alone are put off to the sweep's next step, where they meet those states'
+    adjoints: one stage fewer. Of each state's adjoint, a sum, `carry` has the terms that are such products, `carried`
+    the others.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -134,7 +138,9 @@ class BackwardProgram:
             )
         )
         self.nodes = tuple(topological(self.wanted))
-        late: set[Node] = set()  # what needs an adjoint; any stage computes the rest from the values of the forward step
+        late: set[Node] = (
+            set()
+        )  # what needs an adjoint; any stage computes the rest from the values of the forward step
         for node in self.nodes:
             if node.op in ("adjoint", "transposed") or not late.isdisjoint(node.args):
                 late.add(node)
@@ -142,7 +148,9 @@ class BackwardProgram:
         self.level = levels(self.nodes, "transposed")
         depth = max(self.level.values(), default=0) + 1
         self.stages = tuple(
-            BackwardStage(tuple(n for n in self.nodes if n.op == "transposed" and self.level[n] == k and n not in put_off))
+            BackwardStage(
+                tuple(n for n in self.nodes if n.op == "transposed" and self.level[n] == k and n not in put_off)
+            )
             for k in range(depth)
         )
 

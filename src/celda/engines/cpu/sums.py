@@ -71,8 +71,8 @@ class _Share:
 class WeightGradients:
     """The gradients of matrices and of what is given, summed up while the sweep goes on.
 
-    `before(state)` gives the old values of a state for all rows; `wanted` names the arrays whose gradient is, and `into`
-    the places of what is given that want one.
+    `before(state)` gives the old values of a state for all rows; `wanted` names the arrays whose gradient is, and
+    `into` the places of what is given that want one.
     """
 
     def __init__(

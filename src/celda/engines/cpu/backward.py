@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import lcm
 
 from llvmlite import ir
 
@@ -66,7 +67,7 @@ class BackwardKernel:
         first, direction, last = f.number("first"), f.number("direction"), f.number("last")
         for name in ("count", "n_after", "base_after"):
             f.number(name)
-        units = max(self.shape.units(max(len(p), 1)) for p in products)
+        units = lcm(*(self.shape.units(max(len(p), 1)) for p in products))
         least = lambda x, y: b.select(b.icmp_signed("<", x, y), x, y)  # noqa: E731
         most = lambda x, y: b.select(b.icmp_signed(">", x, y), x, y)  # noqa: E731
         work, end = (I64(1), I64(0)), (I64(1), I64(1))  # (multiply?, the rows end here?)

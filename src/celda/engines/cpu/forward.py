@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import lcm
 
 from llvmlite import ir
 
@@ -74,7 +75,8 @@ class ForwardKernel:
         return self.m
 
     def _units(self) -> int:
-        return max(self.shape.units(max(len(stage.maps), 1)) for stage in self.program.stages)
+        """How many unit blocks a share is a multiple of, so that it cuts no tile of any stage."""
+        return lcm(*(self.shape.units(max(len(stage.maps), 1)) for stage in self.program.stages))
 
     def _stage(self, number: int, stage: ForwardStage) -> ir.Function:
         """Products of a stage over a range of rows and unit blocks; the point-wise work is a function of its own."""

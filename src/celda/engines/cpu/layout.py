@@ -54,7 +54,7 @@ class Layout:
         lengths, order, resets = None, None, call.resets
         offset, active = _dense(steps, batch)
         if call.lengths is not None:
-            lengths, order = torch.sort(call.lengths, descending=True, stable=True)
+            lengths, order = torch.sort(call.lengths.long(), descending=True, stable=True)
             active = (lengths.unsqueeze(0) > torch.arange(steps).unsqueeze(1)).sum(1)
             offset = torch.cat([active.new_zeros(1), active.cumsum(0)])
             resets = None if resets is None else resets[:, order]

@@ -167,9 +167,12 @@ class Layout:
         return full.index_copy_(0, self.places, rows).view(self.steps, self.batch, -1)
 
     def back(self, values: Tensor) -> tuple[Tensor, ...]:
-        """(states, B, width or more) in the order of the layout, as copies (B, H) in the caller's order."""
-        values = values[..., : self.hidden]
-        return (values.clone() if self.order is None else values[:, torch.argsort(self.order)]).unbind()
+        """(states, B, width or more) in the order of the layout, as copies (B, H) in the caller's order.
+
+        Each in memory of its own, so that a caller may change one in place.
+        """
+        each = values[..., : self.hidden].unbind()
+        return tuple(v.clone() if self.order is None else v[torch.argsort(self.order)] for v in each)
 
     def around(self, first: Tensor) -> tuple[Tensor, Tensor]:
         """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it."""

@@ -41,7 +41,7 @@ class Jobs:
 
     def _panel(self, kind: int, target: int, weight: Tensor, blocks: tuple[int, ...], units: int) -> None:
         weight, places = weight.contiguous(), _places(blocks)
-        self._held.append(weight)
+        self._held += weight, places
         self._rows += (kind, target, weight.data_ptr(), places.data_ptr(), len(blocks), weight.shape[1], units)
 
     def rows(self, target: int, source: Tensor | None, count: int, first: int = 0, add: bool = False) -> None:
@@ -56,8 +56,9 @@ class Jobs:
     def arguments(self) -> dict[str, int]:
         """What the kernel is told; this object must live until it has run."""
         table = (ctypes.c_int64 * len(self._rows))(*self._rows)
-        self._held.append(table)
-        code = _compiled(self._shape).address("prepare")
+        compiled = _compiled(self._shape)  # held too: of two threads that compile it at once, one has it alone
+        self._held += table, compiled
+        code = compiled.address("prepare")
         return {"prepare": code, "jobs": ctypes.addressof(table), "job_count": len(self._rows) // len(FIELDS)}
 
 

@@ -7,34 +7,41 @@ processor. `CELDA_ENGINE=reference` (or `cpu`) in the environment decides for ev
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
+from celda.engines import library
 from celda.engines.call import Call, Engine, Result
+from celda.engines.library import know
 from celda.engines.reference import run as reference
 from celda.errors import CeldaError
 
 NAMES = ("reference", "cpu")
+_HAS_COMPILER = find_spec("llvmlite") is not None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The engine that runs a call, and the reason in words."""
+    """The engine that runs a call, and the reason in words; `operator`: by an operator of torch that others can see."""
 
     engine: str
     reason: str
+    operator: bool = False
 
     def __str__(self) -> str:
         return f"engine: {self.engine}\nwhy: {self.reason}"
 
     def run(self, call: Call) -> Result:
         """Run `call` on the chosen engine."""
-        return _engine(self.engine)(call)
+        if self.engine == "reference":
+            return reference(call)
+        return library.run(call) if self.operator else _engine(self.engine)(call)
 
 
 def check_engine(engine: str, given: str = "engine") -> None:
@@ -43,8 +50,8 @@ def check_engine(engine: str, given: str = "engine") -> None:
         raise CeldaError(f"{given}={engine!r}: there is no such engine; write 'auto', {', '.join(map(repr, NAMES))}.")
 
 
-def choose(engine: str, x: Tensor, transformed: bool = False) -> Plan:
-    """The plan for the input `x` of a layer that was asked for `engine`; `transformed`: inside `torch.func`.
+def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
+    """The plan for the input `x` of a layer that was asked for `engine`; `others`: what else the call is given.
 
     Raises CeldaError where the cpu engine was asked for by name and cannot run the input.
     """
@@ -55,42 +62,44 @@ def choose(engine: str, x: Tensor, transformed: bool = False) -> Plan:
     check_engine(asked)
     if asked == "reference":
         return Plan("reference", f"{by} was asked for")
-    hindrance = _hindrance(x, transformed)
+    hindrance = _hindrance(x, others)
     if hindrance is None:
         reason = "kernels compiled for this cell and processor" if asked == "auto" else f"{by} was asked for"
-        return Plan("cpu", reason)
+        seen = library.seen((x, *others))
+        return Plan("cpu", f"{reason}, as the operator celda::sequence" if seen else reason, seen)
     if asked == "cpu" and engine == "cpu":
         raise CeldaError(f"{by} was asked for, but {hindrance}: write engine='auto'.")
     return Plan("reference", f"torch operations in a loop, because {hindrance}")
 
 
-def _hindrance(x: Tensor, transformed: bool) -> str | None:
+def _hindrance(x: Tensor, others: Sequence[Tensor]) -> str | None:
     """Why the cpu engine cannot run `x`, or None where it can."""
-    if x.device.type != "cpu":
+    if not x.is_cpu:
         return f"the input is on {x.device} and the fused kernels run on the CPU"
     if x.dtype not in (torch.float32, torch.float64):
         return f"the input is {x.dtype} and the fused kernels compute in float32 and float64"
     if x.numel() == 0:
         return "the batch is empty"
-    if transformed:
+    if torch._C._are_functorch_transforms_active():
         return "torch.func transforms see through torch operations only"
-    if not _has_compiler():
-        return "llvmlite is not installed (pip install llvmlite)"
-    return None
-
-
-@cache
-def _has_compiler() -> bool:
-    return find_spec("llvmlite") is not None
+    if forward_ad._current_level >= 0:
+        return "derivatives in forward mode see through torch operations only"
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return "torch.jit.trace sees torch operations only"
+    dtype = x.dtype
+    for tensor in (x, *others):
+        if type(tensor) not in library.PLAIN and not isinstance(tensor, library.TRACED):
+            return f"there is a {type(tensor).__name__} and the fused kernels read plain tensors"
+        if tensor.dtype != dtype or not tensor.is_cpu:
+            return f"the input is {dtype} on {x.device}, and with it comes {tensor.dtype} on {tensor.device}"
+    return None if _HAS_COMPILER else "llvmlite is not installed (pip install llvmlite)"
 
 
 @cache
 def _engine(name: str) -> Callable[[Call], Result]:
-    if name == "reference":
-        return reference
     from celda.engines import cpu  # the compiler is started when it is first needed
 
     return lambda call: cpu.run(call, reference)
 
 
-__all__ = ["NAMES", "Call", "Engine", "Plan", "Result", "check_engine", "choose"]
+__all__ = ["NAMES", "Call", "Engine", "Plan", "Result", "check_engine", "choose", "know"]

@@ -6,15 +6,24 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn.utils.rnn import PackedSequence
 
 from celda.errors import CeldaError
 from celda.language import Cell
 
+LOWERED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes that autocast computes with in a lower one
+
 
 def shape(tensor: Tensor) -> str:
     """A tensor's shape as one writes it."""
     return f"({', '.join(map(str, tensor.shape))})"
+
+
+def has_shape(tensor: Tensor, wanted: Sequence[int]) -> bool:
+    """Whether a tensor has this shape, of numbers or, while a model is compiled, of symbols."""
+    return tensor.dim() == len(wanted) and all(a == b for a, b in zip(tensor.shape, wanted, strict=True))
 
 
 def check_sizes(hidden_size: int, num_layers: int, dropout: float) -> None:
@@ -78,12 +87,27 @@ def check_packed(packed: PackedSequence, size: int, like: Tensor, cell: Cell) ->
 
 def check_kind(what: str, value: Tensor, like: Tensor) -> None:
     """A tensor has the dtype and the device of the weights."""
-    if value.dtype != like.dtype and not torch.is_autocast_enabled(value.device.type):
+    if value.dtype != like.dtype and (autocast(like) is None or value.dtype not in LOWERED):
         raise CeldaError(f"The {what} is {value.dtype} and the weights are {like.dtype}: write .to({like.dtype}).")
     if value.device != like.device:
         raise CeldaError(
             f"The {what} is on {value.device} and the weights on {like.device}: write .to('{like.device}')."
         )
+
+
+def autocast(like: Tensor) -> torch.dtype | None:
+    """What `torch.autocast` computes in where the weights, `like` this one, are; None without it, and for float64."""
+    if not torch._C._is_any_autocast_enabled() or like.dtype not in LOWERED:
+        return None
+    device = like.device.type
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if on else None
+
+
+def concrete(tensor: Tensor) -> bool:
+    """Whether the numbers in a tensor can be looked at: not while a model is traced or transformed."""
+    traced = torch.compiler.is_compiling() or isinstance(tensor, FakeTensor | FunctionalTensor) or tensor.is_meta
+    return not (traced or torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active())
 
 
 def check_steps(steps: int, x: Tensor) -> None:
@@ -100,7 +124,7 @@ def check_states(states: Sequence[Tensor], names: Sequence[str], wanted: tuple[i
             f"The cell has the states ({', '.join(names)}) and there was {given}: give one tensor for each."
         )
     for name, state in zip(names, states, strict=True):
-        if tuple(state.shape) != wanted:
+        if not has_shape(state, wanted):
             raise CeldaError(
                 f"The initial state {name} has shape {shape(state)}: it must be {wanted}, "
                 "that is (layers x directions, batch, hidden_size)."
@@ -110,13 +134,15 @@ def check_states(states: Sequence[Tensor], names: Sequence[str], wanted: tuple[i
 
 def check_lengths(lengths: Tensor | Sequence[int], batch: int, steps: int, device: torch.device) -> Tensor:
     """One whole number of steps for each batch row, from 0 to the number of steps; on the input's device."""
-    lengths = _as_tensor("lengths", lengths, f"({batch},) whole numbers, one a sequence", device)
-    if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or tuple(lengths.shape) != (batch,):
+    if not isinstance(lengths, Tensor):
+        lengths = _as_tensor("lengths", lengths, f"({batch},) whole numbers, one a sequence", device)
+    lengths = lengths.to(device)
+    if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or not has_shape(lengths, (batch,)):
         raise CeldaError(
             f"lengths is a {lengths.dtype} tensor of shape {shape(lengths)}: "
             f"give ({batch},) whole numbers, one a sequence."
         )
-    if batch and not torch.compiler.is_compiling() and (int(lengths.max()) > steps or int(lengths.min()) < 0):
+    if batch and concrete(lengths) and (int(lengths.max()) > steps or int(lengths.min()) < 0):
         raise CeldaError(
             f"lengths go from {int(lengths.min())} to {int(lengths.max())} and the input has {steps} steps: "
             f"give whole numbers from 0 to {steps}."
@@ -127,8 +153,11 @@ def check_lengths(lengths: Tensor | Sequence[int], batch: int, steps: int, devic
 def check_resets(resets: Tensor | Sequence[Sequence[bool]], like: Tensor) -> Tensor:
     """Booleans laid out as the steps of the input `like`, on its device."""
     wanted = tuple(like.shape[:-1])
-    resets = _as_tensor("resets", resets, f"a torch.bool tensor {wanted}, one flag a step and sequence", like.device)
-    if resets.dtype != torch.bool or tuple(resets.shape) != wanted:
+    if not isinstance(resets, Tensor):
+        told = f"a torch.bool tensor {wanted}, one flag a step and sequence"
+        resets = _as_tensor("resets", resets, told, like.device)
+    resets = resets.to(like.device)
+    if resets.dtype != torch.bool or not has_shape(resets, wanted):
         raise CeldaError(
             f"resets is {resets.dtype} {shape(resets)}: "
             f"give a torch.bool tensor with one flag a step and sequence, {wanted}."
@@ -157,7 +186,7 @@ def check_further(given: Mapping[str, Tensor], sizes: Mapping[str, int], cell: C
     for name, value in given.items():
         constant = (sizes[name],) if x.dim() == 2 else (batch, sizes[name])
         moving = (*x.shape[:-1], sizes[name])
-        if not isinstance(value, Tensor) or tuple(value.shape) not in (constant, moving):
+        if not isinstance(value, Tensor) or not (has_shape(value, constant) or has_shape(value, moving)):
             told = shape(value) if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise CeldaError(
                 f"The input {name!r} is {told}: give {constant}, constant over time, or {moving}, one a step."

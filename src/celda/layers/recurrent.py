@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from celda import cells
-from celda.engines import Call, Plan, check_engine, choose
+from celda.engines import Call, Plan, check_engine, choose, know
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.layers import doors, packed
@@ -41,6 +41,12 @@ class Recurrent(nn.Module):
         proj_size, recurrent_dropout, zoneout, layer_norm, heads: not built yet; anything but the default says so.
         init: "torch", uniform within 1 / sqrt(H).
         engine: "auto", or the name of an engine; `plan` says which runs and why.
+
+    `torch.compile` and `torch.export` see one operator a layer and direction; where a saved program is loaded,
+    `celda.layers` must have been imported and, for a cell of your own, a layer of it made. `torch.func` and derivatives
+    in forward mode are taken through the reference. Under `torch.autocast` an input of float32 or less is taken and
+    outputs and states have the dtype of autocast, as with torch.nn.LSTM; in between a layer computes in the dtype of
+    its weights. float64 is left alone.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Recurrent(nn.Module):
         if dropout and num_layers == 1:
             warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
         self.cell = cells.find(cell)
+        know(self.cell)
         self.input_sizes = doors.input_sizes(self.cell, input_size)
         self.input_size = self.input_sizes[self.cell.inputs[0]]
         self.hidden_size, self.num_layers, self.bias = hidden_size, num_layers, bias
@@ -199,19 +206,40 @@ class Recurrent(nn.Module):
         training: bool,
         start: int = 0,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Every layer and direction over (T, B, I), in the dtype of the weights; under autocast it gives its dtype."""
+        lower, like = doors.autocast(self._like), self._like
+        if lower is None:
+            return self._layers(x, states, lengths, resets, inputs, training, start)
+        states = states and tuple(state.to(like.dtype) for state in states)
+        inputs = {name: value.to(like.dtype) for name, value in inputs.items()}
+        with torch.autocast(like.device.type, enabled=False):
+            y, new = self._layers(x.to(like.dtype), states, lengths, resets, inputs, training, start)
+        return y.to(lower), tuple(state.to(lower) for state in new)
+
+    def _layers(
+        self,
+        x: Tensor,
+        states: tuple[Tensor, ...] | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        inputs: Mapping[str, Tensor],
+        training: bool,
+        start: int,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Every layer and direction over (T, B, I); see `celda.engines.Call` for what is passed on."""
         names, directions = self.cell.states, len(self._suffixes)
         states = states or tuple(x.new_zeros(len(self._names), x.shape[1], self.hidden_size) for _ in names)
         further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
         keep = tuple(self.cell.named) if self._trace is not None else ()
-        plan, results, y = self._plan(x), [], x
+        weights = [self._weights(place) for place in range(len(self._names))]
+        plan, results, y = self._plan(x, weights, *states, *further.values()), [], x
         for layer in range(self.num_layers):
             below = self._drop(y, lengths) if layer and self.dropout and training else y
             given = {self.cell.inputs[0]: below, **further}
             for direction in range(directions):
                 place = layer * directions + direction
                 first, reverse = tuple(state[place] for state in states), direction == 1
-                call = Call(self.cell, given, first, self._weights(place), lengths, resets, reverse, start, keep)
+                call = Call(self.cell, given, first, weights[place], lengths, resets, reverse, start, keep)
                 results.append(plan.run(call))
             y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output
         if self._trace is not None:
@@ -222,7 +250,7 @@ class Recurrent(nn.Module):
 
     def _drop(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         """Dropout between layers; of steps within a sequence only, so that a packed batch draws as in torch."""
-        if lengths is None:
+        if lengths is None or not doors.concrete(lengths):
             return F.dropout(y, self.dropout)
         within = torch.arange(y.shape[0], device=y.device).unsqueeze(1) < lengths
         dropped = torch.zeros_like(y)
@@ -240,15 +268,23 @@ class Recurrent(nn.Module):
 
     def plan(self, x: Tensor | None = None) -> Plan:
         """Which engine would run the input `x` (default: one like the weights), and why; print it."""
-        return self._plan(self._like if x is None else x)
+        x = self._like if x is None else x
+        x = x if doors.autocast(self._like) is None else x.to(self._like.dtype)
+        return self._plan(x, [self._weights(place) for place in range(len(self._names))])
 
-    def _plan(self, x: Tensor) -> Plan:
-        inside = torch._C._functorch.is_functorch_wrapped_tensor
-        return choose(self.engine, x, inside(x) or inside(self._like))
+    def _plan(self, x: Tensor, weights: Sequence[Mapping[str, Tensor]], *others: Tensor) -> Plan:
+        given = list(others)
+        for each in weights:
+            given += each.values()
+        return choose(self.engine, x, given)
 
     def stepper(self, batch_size: int = 1) -> Stepper:
         """The layer one step at a time, for streams; see `Stepper`."""
         return Stepper(self, batch_size)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        know(self.cell)
 
     def extra_repr(self) -> str:
         """The arguments that differ from the defaults."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -17,6 +17,7 @@ from celda.engines.cpu.kernels import backward_kernel, backward_program, forward
 from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.prepare import Jobs
 from celda.engines.cpu.program import BackwardProgram, ForwardProgram
+from celda.engines.cpu.shield import shielded
 from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted
 from celda.engines.operations import TORCH
 from celda.language.expression import Node
@@ -132,8 +133,12 @@ def _sweep_plan(back: BackwardProgram, shape: Shape, b: int, h: int, p: int, slo
     return _Plan(sizes, tuple(panels))
 
 
-def forward(call: Call, training: bool) -> Passed:
-    """Run the forward kernel; when training, keep what the sweep will read."""
+@shielded
+def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None = None) -> Passed:
+    """Run the forward kernel; when training, keep what the sweep will read.
+
+    With a `lease` of the caller's own, that is in the buffers it gives, and the output lies alone.
+    """
     cell, shape, dtype = call.cell, shape_of(call.states[0].dtype, call.states[0].shape[1]), call.states[0].dtype
     layout = Layout.of(call, shape.lanes)
     program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
@@ -159,9 +164,10 @@ def forward(call: Call, training: bool) -> Passed:
     for name, block, m, count in program.bias_runs:
         if name in call.weights:
             jobs.rows(space.address["bias"] + m * p * dtype.itemsize, call.weights[name], count, block * h, add=True)
-    around, output = layout.around(states[0]) if training else (None, new(n, h))
-    record = pool.lease((n, len(program.record), p), dtype)
-    operands = [pool.lease((n if training else b, p), dtype) for _ in program.operands]
+    around, output = layout.around(states[0]) if training and lease is None else (None, new(n, h))
+    lease = lease or pool.lease
+    record = lease((n, len(program.record), p), dtype)
+    operands = [lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = hoisted(program, given, call.weights, layout) if hoist else None
     values |= {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
     for k, value in enumerate(given):
@@ -183,6 +189,7 @@ class Wanted:
     weights: frozenset[str]
 
 
+@shielded
 def sweep(
     passed: Passed, call: Call, d_output: Tensor | None, d_final: tuple[Tensor | None, ...], wanted: Wanted
 ) -> tuple[list[Tensor | None], tuple[Tensor, ...], dict[str, Tensor]]:
@@ -277,6 +284,7 @@ def evaluate(node: Node, call: Call) -> Tensor:
     return TORCH[node.op](*(evaluate(arg, call) for arg in node.args))
 
 
+@shielded
 def through(call: Call, passed: Passed, d_given: list[Tensor | None]) -> dict[str, Tensor]:
     """From the gradients of what the kernel was given (rows of expressions of inputs) to those of the inputs."""
     layout, found = passed.layout, {}

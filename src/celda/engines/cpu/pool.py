@@ -37,7 +37,8 @@ def lease(size: Sequence[int], dtype: torch.dtype) -> Lease:
     try:
         whole = _free[dtype, rounded].pop()
     except IndexError:
-        whole = torch.empty(rounded, dtype=dtype)
+        with torch.inference_mode(False):  # whoever takes it next may be training
+            whole = torch.empty(rounded, dtype=dtype)
     return Lease(whole[:count].view(*size), whole)
 
 

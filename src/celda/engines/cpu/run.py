@@ -9,7 +9,6 @@ from celda.engines.cpu.function import Fused
 from celda.engines.cpu.passes import forward
 
 
-@torch.compiler.disable
 def run(call: Call, reference: Engine) -> Result:
     """The outputs and states of `call`, by the fused kernels: float32 or float64 tensors on the CPU.
 

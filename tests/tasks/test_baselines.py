@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from celda.data import Preprocessor, Windows, read_table
@@ -45,6 +45,7 @@ def test_seasonal_naive_with_gaps(season, more, h, lost, seed):
     y = draw.normal(size=60).round(3) * 10 + 500
     y[1:-1][draw.random(58) < lost] = np.nan
     test = windows(y, season + more, h)
+    assume(len(test))  # with nearly everything lost there is no window to forecast
     forecast = forecast_windows(seasonal_naive(season, h), test)
     wanted = [naive_by_hand(y[origin - season - more : origin], season, h) for origin in test.origins]
     np.testing.assert_allclose(forecast, np.reshape(wanted, forecast.shape), rtol=1e-5)

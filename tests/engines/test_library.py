@@ -106,8 +106,9 @@ def test_an_operator_is_the_reference(name, options):
 def test_what_was_not_saved_is_computed_again():
     call = wanting(random_call(CELLS["lstm"], lengths=LENGTHS))
     for training in (True, False):
-        output, last, _, saved = torch.ops.celda.sequence(*parts(call), training)
+        output, last, kept, saved = torch.ops.celda.sequence(*parts(call), training)
         assert bool(saved.numel()) == training
+        assert not (kept.requires_grad or saved.requires_grad)
         found = torch.autograd.grad([output.sum() + last.sum()], tensors(call))
         torch.testing.assert_close(found, outcome_of_sum(call), **EXACT)
 

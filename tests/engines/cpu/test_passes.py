@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import celda
 from celda.cells import CELLS
 from celda.engines import Call, cpu, reference
-from celda.engines.cpu import kernels, passes, prepare
+from celda.engines.cpu import kernels, passes, prepare, threads
 from celda.engines.cpu.kernel import Shape
 from celda.language import cell, diagonal, gate, linear, sigmoid, tanh
 from tests.calls import random_call
@@ -271,16 +271,25 @@ def test_a_sweep_in_pieces_is_the_sweep(monkeypatch, reverse, options):
         assert len(launches) > 2  # one is the forward pass
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("options", [{}, {"lengths": torch.arange(16) % 6}], ids=["plain", "ragged"])
-def test_the_same_call_gives_the_same_bits(torch_threads, threads, options):
-    torch_threads(threads)
+def test_the_same_call_gives_the_same_bits(torch_threads, count, options):
+    torch_threads(count)
     call = random_call(leaky, steps=5, batch=16, hidden=20, **options)
     first, output = gradients(call), run(call).output
     for _ in range(20):
         again = gradients(call)
         assert all(torch.equal(again[name], first[name]) for name in first)
         assert torch.equal(run(call).output, output)
+
+
+def test_the_bits_do_not_depend_on_how_many_threads_come(monkeypatch):
+    """In a forked process, or where all others are busy, one thread does the work of two."""
+    call = random_call(leaky, steps=20, batch=16, hidden=20)
+    wanted = gradients(call)
+    monkeypatch.setattr(threads, "_forked", True)
+    found = gradients(call)
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -291,6 +300,7 @@ def test_training_and_inference_give_the_same_bits(name):
     assert all(map(torch.equal, trained.states, plain.states))
     with torch.inference_mode():
         assert torch.equal(run(call).output, plain.output)
+    gradients(call)  # on buffers that were made in the inference mode
     with torch.no_grad():
         assert not run(wanting(call, tensors(call))[0]).output.requires_grad
 

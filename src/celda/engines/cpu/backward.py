@@ -44,7 +44,8 @@ class BackwardKernel:
     A sweep may be cut into launches. `adjoint` receives dL/d(linear map), (rows, maps, H), of the launch's steps, and
     holds that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded)
     comes with dL/d(state after the last step) and, after the launch with step 0, goes with dL/d(initial state). `sums`
-    (slots, maps + vectors, padded) adds up what is a sum over all rows: the gradients of biases and vectors.
+    (parts, maps + vectors, padded) adds up what is a sum over all rows, the gradients of biases and vectors; by part,
+    so that its bits do not depend on how many threads came.
     """
 
     def __init__(self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool) -> None:
@@ -63,7 +64,7 @@ class BackwardKernel:
         f = Function(self.m, self.shape, self.arguments, "kernel", ("slot", "slots"), export=True)
         e, b, products = f.e, f.e.b, self.program.products
         stages = [self._stage(k, products[k]) for k in range(len(self.program.stages))]
-        slot, counter, active, offset = f.at["slot"], f.function.args[-1], f.address("active"), f.address("offset")
+        counter, active, offset = f.function.args[-1], f.address("active"), f.address("offset")
         first, direction, last = f.number("first"), f.number("direction"), f.number("last")
         for name in ("count", "n_after", "base_after"):
             f.number(name)
@@ -75,6 +76,7 @@ class BackwardKernel:
         def step(
             k: ir.Value,
             carried: Sequence[ir.Value],
+            part: ir.Value,
             r0: ir.Value,
             r1: ir.Value,
             j0: ir.Value,
@@ -89,7 +91,7 @@ class BackwardKernel:
             has_before = b.icmp_signed(">", s, I64(0))
             before = b.select(has_before, b.sub(t, direction), t)
             n_before = b.select(has_before, f.whole(active, before), I64(0))
-            common = [slot, s, t, base, base_after, f.whole(offset, before), n_before]
+            common = [part, s, t, base, base_after, f.whole(offset, before), n_before]
             both = least(n, n_after)
             b.call(stages[0], [*common, r0, least(r1, both), j0, j1, *work, f.block])
             b.call(stages[0], [*common, most(r0, both), least(r1, n), j0, j1, I64(0), I64(0), f.block])
@@ -102,12 +104,12 @@ class BackwardKernel:
             return [n, base]
 
         def sweep(*share: ir.Value) -> None:
-            r0, r1, j0, j1, _ = share
+            part, r0, r1, j0, j1, _ = share
             carry = [f.number("n_after"), f.number("base_after")]
             count = f.number("count")
             _, (n, base) = e.loop(count, lambda k, c: step(k, c, *share), carry=carry)
             done = b.icmp_signed(">", count, last)
-            common = [slot, I64(-1), I64(0), I64(0), base, I64(0), I64(0)]
+            common = [part, I64(-1), I64(0), I64(0), base, I64(0), I64(0)]
             e.when(done, lambda: b.call(stages[0], [*common, r0, least(r1, n), j0, j1, *end, f.block]))
 
         prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
@@ -122,7 +124,7 @@ class BackwardKernel:
         """
         inner = self._work(number, products)
         finish = self._finish(products) if number == 0 else None
-        ints = ("slot", "s", "t", "base", "after", "before", "n_before", "r0", "r1", "j0", "j1", "multiply", "end")
+        ints = ("part", "s", "t", "base", "after", "before", "n_before", "r0", "r1", "j0", "j1", "multiply", "end")
         f = Function(self.m, self.shape, self.arguments, f"stage_{number}", ints)
         e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(products), 1)
         shapes = self.shape.tiles(columns)
@@ -153,7 +155,7 @@ class BackwardKernel:
                             acc, done = tile(e, acc, pointers, panel, depth, take, width), done + count
                     for place, value in enumerate(acc):
                         e.store(value, e.at(buffer, place * lanes))
-                    given = [f.at[x] for x in ("slot", "s", "t", "base", "before", "n_before")]
+                    given = [f.at[x] for x in ("part", "s", "t", "base", "before", "n_before")]
                     args = [*given, r, j, I64(n), I64(units), buffer, f.block]
                     if finish is None:
                         b.call(inner, args)
@@ -171,7 +173,7 @@ class BackwardKernel:
         return f.function
 
     def _inner(self, name: str, columns: int, vector: Callable[[Function], None]) -> ir.Function:
-        ints = ("slot", "s", "t", "base", "before", "n_before", "r", "j", "n", "units")
+        ints = ("part", "s", "t", "base", "before", "n_before", "r", "j", "n", "units")
         f = Function(self.m, self.shape, self.arguments, name, ints, ("acc",))
         f.function.attributes.add("noinline")
         f.each_vector(columns, lambda: vector(f))
@@ -295,7 +297,7 @@ class BackwardKernel:
             if program.level[node] == number:
                 summed.append((maps + program.vectors.index(name), value(node)))
         for k, new in summed:
-            there = e.at(f.address("sums"), f.plane(f.at["slot"], maps + len(program.vectors), k), lane)
+            there = e.at(f.address("sums"), f.plane(f.at["part"], maps + len(program.vectors), k), lane)
             stores.append((b.fadd(e.load(there), new), there))
         for state in cell.states:
             terms = [value(t) for t in program.carried[state] if program.level[t] == number]

@@ -70,7 +70,7 @@ class ForwardKernel:
                 e.barrier(counter, threads, b.mul(b.add(b.mul(s, I64(count)), I64(k + 1)), threads))
 
         prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
-        for_share(f, self._units(), lambda *share: e.loop(steps, lambda s, _: step(s, *share)))
+        for_share(f, self._units(), lambda _, *share: e.loop(steps, lambda s, _: step(s, *share)))
         f.finish()
         return self.m
 
@@ -227,10 +227,10 @@ class ForwardKernel:
 
 
 def for_share(f: Function, units: int, body: Callable[..., object]) -> None:
-    """Call `body(first row, end, first unit block, end, how many threads meet)` for what a slot has to do.
+    """Call `body(part, first row, end, first unit block, end, how many threads meet)` for each part that a slot has.
 
-    By rows the batch is cut into `chunks` that meet nobody, and a slot takes every slots-th of them; otherwise each
-    slot has one share of the unit blocks and all the rows.
+    By rows the batch is cut into `chunks` that meet nobody, and a slot takes every slots-th of these parts; otherwise
+    each slot is a part: one share of the unit blocks and all the rows.
     """
     e, b, slot, slots = f.e, f.e.b, f.at["slot"], f.at["slots"]
     by_rows, bounds, batch = b.icmp_signed("!=", f.number("by_rows"), I64(0)), f.address("bounds"), f.number("batch")
@@ -245,6 +245,6 @@ def for_share(f: Function, units: int, body: Callable[..., object]) -> None:
     def chunk(k: ir.Value, _: object) -> None:
         at = b.select(by_rows, k, I64(0))
         r0, r1 = f.whole(bounds, at), f.whole(bounds, b.add(at, I64(1)))
-        body(r0, b.select(by_rows, r1, batch), j0, j1, threads)
+        body(k, r0, b.select(by_rows, r1, batch), j0, j1, threads)
 
     e.loop(b.select(by_rows, f.number("chunks"), after), chunk, start=slot, step=slots)

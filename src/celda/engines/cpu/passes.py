@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -86,6 +86,20 @@ class Workspace:
         base = self._lease.tensor.data_ptr()
         self.address = {name: base + begin * dtype.itemsize for name, begin in self._begin.items()}
         self.jobs = Jobs(shape, layout.hidden, layout.padded)
+        self._layout, self._dtype = layout, dtype
+
+    def take(self, program: ForwardProgram, plan: LaunchPlan, weights: Mapping[str, Tensor]) -> None:
+        """Jobs that lay out the weights of a forward kernel."""
+        bias = self.address["bias"]
+        for name in program.cell_vectors:
+            self.jobs.rows(self.address[f"vector_{name}"], weights[name], 1)
+        for name, weight, blocks, units in plan.panels:
+            self.jobs.forward_panel(self.address[name], weights[weight], blocks, units)
+        self.jobs.rows(bias, None, len(program.maps))
+        for name, block, m, count in program.bias_runs:
+            if name in weights:
+                array, place = weights[name], m * self._layout.padded * self._dtype.itemsize
+                self.jobs.rows(bias + place, array, count, block * self._layout.hidden, add=True)
 
     def view(self, name: str, *shape: int) -> Tensor:
         """What begins at a buffer as a tensor, which may be looked at for as long as this object lives."""
@@ -94,7 +108,7 @@ class Workspace:
 
 
 @dataclass(frozen=True, eq=False)
-class _Plan:
+class LaunchPlan:
     """What of a launch is the same for all calls of the same sizes."""
 
     sizes: dict[str, int]  # of the workspace
@@ -102,9 +116,10 @@ class _Plan:
 
 
 @lru_cache(maxsize=1024)
-def _forward_plan(
+def forward_plan(
     program: ForwardProgram, shape: Shape, b: int, h: int, p: int, widths: tuple[int, ...], hoist: bool
-) -> _Plan:
+) -> LaunchPlan:
+    """The buffers of a forward kernel; `widths` are those of what the program is given."""
     sizes = {f"state_{state}": 2 * b * p for state in program.cell.states}
     sizes |= {"bias": len(program.maps) * p, "scratch": b * len(program.crossing) * p}
     sizes |= {f"vector_{name}": p for name in program.cell_vectors}
@@ -115,11 +130,11 @@ def _forward_plan(
                 depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
                 panels.append((f"panel_{s}_{k}", q.weight, q.blocks, shape.units(len(stage.maps))))
                 sizes[panels[-1][0]] = p * len(q.blocks) * depth
-    return _Plan(sizes, tuple(panels))
+    return LaunchPlan(sizes, tuple(panels))
 
 
 @lru_cache(maxsize=1024)
-def _sweep_plan(back: BackwardProgram, shape: Shape, b: int, h: int, p: int, slots: int) -> _Plan:
+def _sweep_plan(back: BackwardProgram, shape: Shape, b: int, h: int, p: int, slots: int) -> LaunchPlan:
     sizes = {f"{what}_{state}": b * p for what in ("carried", "first") for state in back.cell.states}
     sizes |= {"sums": slots * (len(back.maps) + len(back.vectors)) * p, "scratch": b * len(back.crossing) * p}
     sizes |= {f"vector_{name}": p for name in back.vectors}
@@ -130,7 +145,7 @@ def _sweep_plan(back: BackwardProgram, shape: Shape, b: int, h: int, p: int, slo
             blocks = tuple(term.block for term in terms)
             panels.append((f"panel_{k}_{q}", terms[0].weight, blocks, shape.units(len(products))))
             sizes[panels[-1][0]] = len(blocks) * h * p
-    return _Plan(sizes, tuple(panels))
+    return LaunchPlan(sizes, tuple(panels))
 
 
 @shielded
@@ -148,7 +163,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     large = program.ahead * h * max((g.shape[1] for g in given), default=0) * dtype.itemsize > LARGE
     new, hoist = call.states[0].new_empty, program.ahead > 0 and b < HOIST[large]
     compiled = forward_kernel(cell, shape, program.record, hoist, layout.carry is not None)
-    plan = _forward_plan(program, shape, b, h, p, tuple(g.shape[1] for g in given), hoist)
+    plan = forward_plan(program, shape, b, h, p, tuple(g.shape[1] for g in given), hoist)
     space = Workspace(layout, shape, dtype, plan.sizes)
     jobs, values = space.jobs, dict.fromkeys(compiled.arguments.panels, 0)  # hoisted products need none
     values |= layout.numbers() | space.address
@@ -156,14 +171,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
         address = space.address[f"state_{state}"]
         for turn in range(1 if layout.order is None else 2):
             jobs.rows(address + turn * b * p * dtype.itemsize, first, b)
-    for name in program.cell_vectors:
-        jobs.rows(space.address[f"vector_{name}"], call.weights[name], 1)
-    for name, weight, blocks, units in plan.panels:
-        jobs.forward_panel(space.address[name], call.weights[weight], blocks, units)
-    jobs.rows(space.address["bias"], None, maps)
-    for name, block, m, count in program.bias_runs:
-        if name in call.weights:
-            jobs.rows(space.address["bias"] + m * p * dtype.itemsize, call.weights[name], count, block * h, add=True)
+    space.take(program, plan, call.weights)
     around, output = layout.around(states[0]) if training and lease is None else (None, new(n, h))
     lease = lease or pool.lease
     record = lease((n, len(program.record), p), dtype)

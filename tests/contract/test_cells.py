@@ -13,12 +13,13 @@ from tests.contract.odd import ODD
 from tests.strategies import random_cells
 
 ALL = {**CELLS, **ODD}
-ONE_KERNEL = {"dtype": (torch.float32,), "resets": (True,), "few": (False,)}
+MANY = {"dtype": (torch.float32,), "resets": (True,), "few": (False,)}
+FEW = {"dtype": (torch.float64,), "resets": (True,), "few": (True,)}
 CASES = [
     *cases(list(CELLS), HIDDEN),
-    *cases(list(CELLS), (7,), gradients=False, factors=ONE_KERNEL),
-    *cases(list(ODD), (17,)),  # of cells that nobody ships fewer
-    *cases(list(ODD), (7,), gradients=False, factors=ONE_KERNEL),
+    *cases(list(CELLS), (7,), gradients=False, factors=MANY),
+    *cases(list(ODD), (17,), factors=FEW),  # of cells that nobody ships fewer
+    *cases(list(ODD), (7,), gradients=False, factors=MANY),
 ]
 
 

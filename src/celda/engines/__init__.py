@@ -20,6 +20,7 @@ from celda.engines import library
 from celda.engines.call import Call, Engine, Result
 from celda.engines.library import know
 from celda.engines.reference import run as reference
+from celda.engines.stream import Stream, onlooker
 from celda.errors import CeldaError
 
 NAMES = ("reference", "cpu")
@@ -42,6 +43,14 @@ class Plan:
         if self.engine == "reference":
             return reference(call)
         return library.run(call) if self.operator else _engine(self.engine)(call)
+
+    def stream(self, calls: Sequence[Call]) -> Stream | None:
+        """A stack of layers, given by their first `calls`, to be run step by step; None: only a call at a time."""
+        if self.engine != "cpu" or self.operator:
+            return None
+        from celda.engines import cpu
+
+        return cpu.Streaming(calls)
 
 
 def check_engine(engine: str, given: str = "engine") -> None:
@@ -102,4 +111,4 @@ def _engine(name: str) -> Callable[[Call], Result]:
     return lambda call: cpu.run(call, reference)
 
 
-__all__ = ["NAMES", "Call", "Engine", "Plan", "Result", "check_engine", "choose", "know"]
+__all__ = ["NAMES", "Call", "Engine", "Plan", "Result", "Stream", "check_engine", "choose", "know", "onlooker"]

@@ -2,5 +2,6 @@
 
 from celda.engines.cpu.kernels import DTYPES
 from celda.engines.cpu.run import run
+from celda.engines.cpu.streaming import Streaming
 
-__all__ = ["DTYPES", "run"]
+__all__ = ["DTYPES", "Streaming", "run"]

@@ -38,9 +38,13 @@ def written_aside(path: Path) -> Iterator[Path]:
         if path.is_dir():
             shutil.rmtree(former(path), ignore_errors=True)
     except OSError as error:
+        if not path.parent.is_dir():
+            raise CeldaError(
+                f"Cannot write {path}: there is no folder {path.parent}: make it, or name another."
+            ) from error
         raise CeldaError(
-            f"Cannot write {path} ({error}); what stood there still stands: make room, or choose a place that you may "
-            "write to."
+            f"Cannot write {path} ({error.strerror or error}); what stood there still stands: make room, or choose a "
+            "place that you may write to."
         ) from error
     finally:
         delete(aside)

@@ -44,7 +44,7 @@ def test_from_a_csv_to_a_forecast(csv, tmp_path):
     [
         (("train", "forecast", "absent.csv", *SHORT, "--run", "r"), "absent.csv"),
         (("train", "forecast", "my.csv", *SHORT, "--target-col", "power", "--run", "r"), "power"),
-        (("train", "forecast", "electricity", "--h", "0", "--run", "r"), "h=0"),
+        (("train", "forecast", "electricity", "--h", "0", "--run", "r"), "--h 0"),
         (("train", "forecast", "electricity", "--h", "4", "--cell", "lsmt", "--run", "r"), "lsmt"),
         (("predict", "absent"), "absent"),
         (("resume", "absent"), "absent"),
@@ -73,3 +73,8 @@ def test_cells_data_and_doctor_tell(tmp_path):
     assert "4,032" in celda("data", cwd=tmp_path).stdout
     assert len(celda("data", "electricity", "--csv", cwd=tmp_path).stdout.splitlines()) == 4033
     assert "agrees with torch.nn.LSTM" in celda("doctor", cwd=tmp_path).stdout
+
+
+def test_version_and_help(tmp_path):
+    assert celda("--version", cwd=tmp_path).stdout.startswith("celda 0.")
+    assert "Commands" in celda(cwd=tmp_path).stdout

@@ -92,14 +92,26 @@ def test_columns_that_are_no_names():
 
 def test_a_misspelt_file_is_answered_with_its_neighbour(tmp_path: Path):
     (tmp_path / "demand.csv").write_text(CSV)
+    (tmp_path / "mine").mkdir()
     with answered("There is no file ...demnd.csv: did you mean demand.csv?"):
         read_table(tmp_path / "demnd.csv")
+    for other in ("sales.csv", "mins.csv"):  # the suffix alone makes no name alike, and a folder is no table
+        with answered(f"There is no file ...{other}: embedded data sets are: electricity."):
+            read_table(tmp_path / other)
+
+
+def test_a_series_and_an_array_are_answered_with_a_table():
+    with answered("...not a Series: write for example series.rename_axis('ds').reset_index(name='y')."):
+        read_table(pd.Series(np.arange(40.0), DAYS))
+    for values in (np.arange(40.0), pd.Series(np.arange(40.0))):
+        with answered("... write for example pd.DataFrame({'ds': stamps, 'y': values})."):
+            read_table(values)
 
 
 COLUMNS = [
-    ({"target_col": "laod"}, {"load": 1.0}, "the DataFrame has no column 'laod' for the target (--target-col): did you mean 'load'?"),
-    ({"time_col": "when"}, {}, "the DataFrame has no column 'when' for the time stamps (--time-col): the columns are ds, y."),
-    ({"id_col": "shop"}, {}, "the DataFrame has no column 'shop' for the series (--id-col): the columns are ds, y."),
+    ({"target_col": "laod"}, {"load": 1.0}, "the DataFrame has no column 'laod' for the target (target_col): did you mean 'load'?"),
+    ({"time_col": "when"}, {}, "the DataFrame has no column 'when' for the time stamps (time_col): the columns are ds, y."),
+    ({"id_col": "shop"}, {}, "the DataFrame has no column 'shop' for the series (id_col): the columns are ds, y."),
     ({"past": ["temp"]}, {"temperature": 1.0}, "the DataFrame has no column 'temp' for the covariates: did you mean 'temperature'?"),
     ({"past": "wind"}, {"wind": 1.0}, "The past covariates are a list of columns: write past=['wind']."),
     ({"target_col": "load", "past": ["y"]}, {"load": 1.0}, "the DataFrame: a covariate cannot be called 'y', which is what Celda calls a column of its own: rename it."),
@@ -116,15 +128,13 @@ def test_columns(options, more, words):
 
 def test_default_names_that_are_absent_and_cannot_be_guessed():
     with answered(
-        "the DataFrame has no column 'ds' of time stamps: it may be 'from' or 'to'; say which with time_col (--time-col)."
+        "the DataFrame has no column 'ds' of time stamps: it may be 'from' or 'to'; say which with time_col."
     ):
         read_table(pd.DataFrame({"from": DAYS, "to": DAYS, "y": 1.0}))
-    with answered(
-        "the DataFrame has no column 'ds' of time stamps: the columns are a, y; say which with time_col (--time-col)."
-    ):
+    with answered("the DataFrame has no column 'ds' of time stamps: the columns are a, y; say which with time_col."):
         read_table(pd.DataFrame({"a": range(9), "y": range(9)}))
     with answered(
-        "the DataFrame has no column 'y', and 2 columns of numbers (a, b): say which with target_col (--target-col a); if each is a series of its own, stack them with pandas.melt and name id_col."
+        "the DataFrame has no column 'y', and 2 columns of numbers (a, b): say which, as in target_col='a'; if each is a series of its own, stack them with pandas.melt and name id_col."
     ):
         read_table(pd.DataFrame({"ds": DAYS, "a": 1.0, "b": 2.0}))
     with answered("the DataFrame has no column 'y' and no other column of numbers: the columns are ds, a."):
@@ -142,7 +152,7 @@ CELLS = [
     ("y", 7, float("inf"), "the DataFrame, row 7 (counted from 0): the target column 'y' is infinite: leave the cell empty where it is missing."),
     ("ds", 3, "2020-02-30", "the DataFrame, row 3 (counted from 0): '2020-02-30' in column 'ds' is not a time stamp: write it as 2020-12-31 or 2020-12-31 23:30."),
     ("ds", 3, None, "the DataFrame, row 3 (counted from 0): no time stamp in column 'ds': fill it in or drop the row."),
-    ("ds", 3, "2020-01-03", "the DataFrame, row 3 (counted from 0): time stamp 2020-01-03 00:00:00 is there twice: keep one row for each time stamp (...)."),
+    ("ds", 3, "2020-01-03", "the DataFrame, row 3 (counted from 0): time stamp 2020-01-03 00:00:00 is there twice, first in row 2 (counted from 0): drop one of the two rows (...)."),
     ("temperature", 9, None, "the DataFrame, row 9 (counted from 0): the future covariate 'temperature' is missing in series 'y' at 2020-01-10 00:00:00: fill it in, or give it as a past covariate."),
     ("temperature", 9, "cold", "the DataFrame, row 9 (counted from 0): 'cold' in the covariate column 'temperature' is not a number: correct it, or leave the cell empty where the value is missing."),
 ]  # fmt: skip
@@ -191,7 +201,7 @@ def test_time_stamps():
 
 def test_frequency():
     with answered(
-        "the DataFrame: a frequency cannot be inferred from fewer than three time stamps: pass freq ('h', 'D')."
+        "the DataFrame: a frequency cannot be inferred from fewer than three time stamps: pass one, as in freq='h'."
     ):
         read_table(frame()[:2])
     with answered("The frequency 'monthly' is unknown: write '30min', ..."):
@@ -207,18 +217,36 @@ def test_frequency():
         read_table(frame(ds=pd.date_range("2020-01-01", periods=40, freq="h")), freq="D")
     late = frame(ds=[*DAYS[:-1], pd.Timestamp("2020-02-09 07:30")])
     with answered(
-        "the DataFrame, row 39 (counted from 0): time stamp 2020-02-09 07:30:00 of series 'y' is not on the grid of 'D', as 1 of its 40 are not: correct them, or pass freq='D' (--freq) to move each to the nearest step and average."
+        "the DataFrame, row 39 (counted from 0): time stamp 2020-02-09 07:30:00 of series 'y' is not on the grid of 'D', as 1 of its 40 are not: correct them, or pass freq='D' to move each to the nearest step and average."
     ):
         read_table(late)
     with answered(
-        "the DataFrame: series 'y' has 40 rows from 2020-01-01 00:00:00 to 2050-01-01 00:00:00, which are 10959 steps of 'D': pass its true frequency (freq, --freq), or leave the series out."
+        "the DataFrame: series 'y' has 40 rows from 2020-01-01 00:00:00 to 2050-01-01 00:00:00, which are 10959 steps of 'D': pass its true frequency with freq, or leave the series out."
     ):
         read_table(frame(ds=[*DAYS[:-1], pd.Timestamp("2050-01-01")]))
 
 
+@pytest.mark.parametrize(
+    ("own", "given", "missing"), [("h", "30min", 39), ("h", "15min", 117), ("MS", "D", 1147), ("2", "1", 39)]
+)
+def test_a_frequency_finer_than_the_table(own, given, missing):
+    stamps = range(0, 80, 2) if own == "2" else pd.date_range("2020-01-01", periods=40, freq=own)
+    with answered(
+        f"the DataFrame: of the {40 + missing} steps of freq='{given}' {missing} would be missing, as the table's own "
+        f"frequency is '{own}': write freq='{own}', or leave it out."
+    ):
+        read_table(frame(ds=stamps), freq=given)
+
+
+def test_a_given_frequency_with_many_holes_is_taken():
+    hours = pd.date_range("2020-01-01", periods=200, freq="h")
+    kept = np.random.default_rng(0).permutation(200)[:40]
+    assert read_table(frame(ds=hours[np.sort(kept)]), freq="h").freq == "h"
+
+
 def test_steps_off_their_grid():
     with answered(
-        "the DataFrame, row 39 (counted from 0): time stamp 79 of series 'y' is not on the grid of '2', as 1 of its 40 are not: correct them, or pass freq='1' (--freq 1)."
+        "the DataFrame, row 39 (counted from 0): time stamp 79 of series 'y' is not on the grid of '2', as 1 of its 40 are not: correct them, or pass freq='1'."
     ):
         read_table(frame(ds=[*range(0, 78, 2), 79]))
     with answered(
@@ -269,11 +297,11 @@ def test_series():
     ):
         read_table(two_series().assign(unique_id=lambda t: t["unique_id"].mask(t.index == 3)))
     with answered(
-        "the DataFrame, row 40 (counted from 0): time stamp 2020-01-01 00:00:00 is there twice: if the table holds several series, say which column names them: id_col='shop' (--id-col)."
+        "the DataFrame, row 40 (counted from 0): time stamp 2020-01-01 00:00:00 is there twice, first in row 0 (counted from 0): if the table holds several series, say which column names them: id_col='shop'."
     ):
         read_table(two_series().rename(columns={"unique_id": "shop"}))
     with answered(
-        "the DataFrame, row 79 (counted from 0): time stamp 2020-01-01 00:00:00 is there twice in series 'b': ..."
+        "the DataFrame, row 79 (counted from 0): time stamp 2020-01-01 00:00:00 is there twice in series 'b', first in row 40 (counted from 0): drop one of the two rows ..."
     ):
         read_table(two_series().assign(ds=lambda t: t["ds"].mask(t.index == 79, DAYS[0])))
     with answered(
@@ -284,6 +312,29 @@ def test_series():
         read_table(
             two_series().assign(size=lambda t: (t["unique_id"] == "a").map({True: 1.0, False: None})), static=["size"]
         )
+
+
+def test_a_column_names_series_only_where_it_does(tmp_path: Path):
+    """Text or whole numbers, few of them, that tell apart the many rows of one stamp."""
+    hint = "...: if the table holds several series, say which column names them: id_col='meter'."
+    for names in (["a", "b"], [1, 2]):
+        meters = two_series().assign(temp=np.linspace(0, 9, 80), unique_id=np.repeat(names, 40))
+        meters.rename(columns={"unique_id": "meter"}).to_csv(tmp_path / "my.csv", index=False)
+        with answered(hint):
+            read_table(tmp_path / "my.csv")
+    twice = frame(temp=np.linspace(0, 9, 40), sky="grey").assign(degrees=np.arange(40) // 4)
+    twice = pd.concat([twice, twice.iloc[[7]].assign(temp=3.3, sky="blue", degrees=30)])
+    twice.to_csv(tmp_path / "my.csv", index=False)
+    with answered("my.csv, line 42: time stamp 2020-01-08 00:00:00 is there twice, first in line 9: drop one of ..."):
+        read_table(tmp_path / "my.csv")
+    pd.concat([twice, twice]).to_csv(tmp_path / "my.csv", index=False)
+    with answered("...: drop one of the two rows ..."):
+        read_table(tmp_path / "my.csv")
+
+
+def test_a_target_without_any_value():
+    with answered("the DataFrame: the target column 'y' has no value at all: name another one with target_col."):
+        read_table(frame(y=np.nan))
 
 
 def test_lengths_and_horizons():
@@ -322,7 +373,7 @@ def test_a_horizon_that_the_panel_lacks():
 
 def test_future_covariates_that_are_not_given():
     table = read_table(frame(price=1.0), future=["price"])
-    words = "The future covariate 'price' of series 'y' at 2020-02-10 00:00:00 is not in the table: give it for each of the 3 steps to forecast, in a table of the future or in rows without a target."
+    words = "The future covariate 'price' of series 'y' at 2020-02-10 00:00:00 is not in the table: give it for each of the 3 steps to forecast, in a table of the future (future_df) or in rows without a target."
     with answered(words):
         table.extend(3)
     known = pd.DataFrame({"ds": pd.date_range("2020-02-10", periods=2), "price": [1.0, 2.0]})

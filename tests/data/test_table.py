@@ -62,7 +62,11 @@ def test_a_history_is_from_the_first_to_the_last_value():
     assert list(table.lengths) == [32]
     assert table.frame["ds"].iloc[0] == HOURS[3]
     assert table.frame["y"].isna().sum() == 1
-    assert len(table.notes) == 2
+    assert [note.split(":")[0] for note in table.notes] == [
+        "Rows before the first value of their series, left out",
+        "Rows after the last value of their series, where the forecast begins",
+        "Missing values of the target",
+    ]
 
 
 def test_covariates_in_a_gap_are_carried():

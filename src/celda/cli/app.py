@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+import celda
 from celda.cli.cells import cells
 from celda.cli.data import data
 from celda.cli.doctor import doctor
 from celda.cli.forecast import forecast
 from celda.cli.runs import evaluate, predict, resume
+from celda.cli.words import in_its_words
 from celda.errors import CeldaError
 
 app = typer.Typer(
@@ -23,16 +26,36 @@ app = typer.Typer(
 )
 train = typer.Typer(help="Train a model on your data: celda train TASK DATA --run DIR.", no_args_is_help=True)
 app.add_typer(train, name="train")
-train.command()(forecast)
+train.command()(in_its_words(forecast))
 for command in (resume, evaluate, predict, cells, data, doctor):
-    app.command()(command)
+    app.command()(in_its_words(command))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"celda {celda.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 def main() -> None:
-    """Run `celda`; exit status 0, 1 (bad input, told in one line), 2 (usage), 130 (interrupted)."""
+    """Run `celda`; exit status 0, 1 (bad input, told in one line), 2 (usage), 130 or 143 (interrupted)."""
     try:
         app()
     except CeldaError as error:
-        line = " ".join(str(error).split())  # an error of a cell's definition has three lines
-        print(f"celda: {line}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        told = str(error)
+    except OSError as error:  # what the machine refuses: a full disk, a folder without permission
+        told = f"{error.filename or 'this machine'}: {error.strerror or error}."
+    else:
+        return
+    line = " ".join(told.split())  # an error of a cell's definition has three lines
+    print(f"celda: {line}", file=sys.stderr)  # noqa: T201
+    sys.exit(1)

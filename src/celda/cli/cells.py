@@ -29,7 +29,10 @@ def cells(
         return
     cell = find(name)
     if svg is not None:
-        svg.write_text(cell.diagram(), encoding="utf-8")
+        from celda.files import written_aside
+
+        with written_aside(svg) as aside:
+            aside.write_text(cell.diagram(), encoding="utf-8")
     if latex:
         show(cell.latex())
         return

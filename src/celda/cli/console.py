@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import Literal
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-console = Console(width=None if sys.stdout.isatty() else 160)  # a file or a pipe has no width of its own
+# A file or a pipe has no width of its own.
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = ()) -> Table:
@@ -36,4 +38,8 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], 
 def show(*parts: object) -> None:
     """Print parts to the terminal; text is taken as it is, without markup."""
     for part in parts:
-        console.print(part, markup=False, highlight=False)
+        if isinstance(part, Table) and not console.is_terminal:  # which pads its lines with blanks
+            with console.capture() as captured:
+                console.print(part)
+            part = "\n".join(line.rstrip() for line in captured.get().splitlines())
+        console.print(part, markup=False, highlight=False, soft_wrap=not console.is_terminal)

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from celda.data.columns import ROW, Columns
-from celda.data.parsing import is_numeric, parse_numbers, parse_stamps
+from celda.data.parsing import parse_numbers, parse_stamps
 from celda.data.reading import RawTable
 from celda.errors import CeldaError
+
+_MANY = 0.1  # of the rows share their time stamp with another where a table holds several series
 
 
 def clean_rows(raw: RawTable, columns: Columns, *, known_future: bool = False) -> pd.DataFrame:
@@ -78,17 +80,36 @@ def _sorted(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> pd.DataFrame
         raw.notes.append("The rows were not in the order of time: they have been sorted.")
     again = in_order.duplicated(["unique_id", "ds"]).to_numpy()
     if again.any():
-        first = in_order.iloc[int(again.argmax())]
-        where = f"{raw.at(int(first[ROW]))}: time stamp {first['ds']} is there twice"
-        if columns.id_col is not None:
-            where += f" in series {first['unique_id']!r}"
-        others = [c for c in raw.frame if c not in (columns.id_col, columns.time_col, columns.target_col)]
-        telling = [c for c in others if not is_numeric(raw.frame[c]) and raw.frame[c].duplicated().any()]
-        hint = "keep one row for each time stamp (in the hour when clocks go back, give stamps with their offset)"
-        if columns.id_col is None and telling:
-            hint = f"if the table holds several series, say which column names them: id_col={telling[0]!r} (--id-col)"
-        raise CeldaError(f"{where}: {hint}.")
+        _complain_of_twice(raw, columns, in_order, int(again.argmax()))
     return in_order.reset_index(drop=True)
+
+
+def _complain_of_twice(raw: RawTable, columns: Columns, in_order: pd.DataFrame, at: int) -> None:
+    first, second = in_order.iloc[at - 1], in_order.iloc[at]
+    hint = "drop one of the two rows (in the hour when clocks go back, give stamps with their offset)"
+    if columns.id_col is None and (name := _naming_series(raw, columns, in_order)):
+        hint = f"if the table holds several series, say which column names them: id_col={name!r}"
+    which = "" if columns.id_col is None else f" in series {second['unique_id']!r}"
+    raise CeldaError(
+        f"{raw.at(int(second[ROW]))}: time stamp {second['ds']} is there twice{which}, first in "
+        f"{raw.place(int(first[ROW]))}: {hint}."
+    )
+
+
+def _naming_series(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> str | None:
+    """The column that may name the series of a table in which many stamps are there twice.
+
+    It holds text or whole numbers, few different ones, and tells apart all rows of the same stamp.
+    """
+    if rows["ds"].duplicated(keep=False).mean() < _MANY:
+        return None
+    for name, column in raw.frame.drop(columns=[columns.time_col, columns.target_col]).items():
+        values = column.iloc[rows[ROW].to_numpy()].reset_index(drop=True)
+        whole = not (pd.to_numeric(values, errors="coerce") % 1 > 0).any()  # text is no number
+        apart = not pd.concat([rows["ds"].reset_index(drop=True), values], axis=1).duplicated().any()
+        if whole and apart and values.notna().all() and values.nunique() <= len(values) // 3:
+            return str(name)
+    return None
 
 
 def split_at_last_value(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -100,10 +121,10 @@ def split_at_last_value(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> 
     series = rows["unique_id"]
     empty = ~present.groupby(series, sort=False).any()
     if empty.any():
-        raise CeldaError(
-            f"{raw.name}: the target column {columns.target_col!r} has no value at all in series {empty.idxmax()!r}: "
-            "leave the series out."
-        )
+        which, hint = f" in series {empty.idxmax()!r}", "leave the series out"
+        if len(empty) == 1:
+            which, hint = "", "name another one with target_col"
+        raise CeldaError(f"{raw.name}: the target column {columns.target_col!r} has no value at all{which}: {hint}.")
     # positions of the first and the last value of each series, broadcast to its rows
     position = pd.Series(np.arange(len(rows)), index=rows.index).where(present)
     before = rows.index < position.groupby(series, sort=False).transform("min")
@@ -112,7 +133,13 @@ def split_at_last_value(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> 
         raw.notes.append(f"Rows before the first value of their series, left out: {before.sum()}.")
     if after.any() and not columns.future:
         raw.notes.append(f"Rows after the last value of their series, where the forecast begins: {after.sum()}.")
-    return rows[~(before | after)].reset_index(drop=True), rows[after].reset_index(drop=True)
+    history = rows[~(before | after)].reset_index(drop=True)
+    if missing := int(history["y"].isna().sum()):
+        raw.notes.append(
+            f"Missing values of the target: {missing} of {len(history)}. They are neither learnt from nor scored, and "
+            "marked as missing where a window holds them."
+        )
+    return history, rows[after].reset_index(drop=True)
 
 
 def check_covariates(raw: RawTable, columns: Columns, rows: pd.DataFrame) -> None:

@@ -54,7 +54,7 @@ def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True) -> Col
     if id_col not in raw.frame and id_col == _DEFAULTS["id_col"]:
         id_col = None
     elif id_col is not None:
-        _require(raw, id_col, "series (--id-col)")
+        _require(raw, id_col, "series (id_col)")
     time_col, target_col = wanted.time_col, wanted.target_col
     if time_col is not None and time_col not in raw.frame:
         time_col = _guess_time(raw, time_col, [*covariates, target_col, id_col])
@@ -76,7 +76,7 @@ def _require(raw: RawTable, name: str, role: str) -> None:
 
 def _guess_time(raw: RawTable, wanted: str, taken: Sequence[str | None]) -> str | None:
     if wanted != _DEFAULTS["time_col"]:
-        _require(raw, wanted, "time stamps (--time-col)")
+        _require(raw, wanted, "time stamps (time_col)")
     candidates = [c for c in raw.frame.columns if c not in taken and looks_like_time(raw.frame[c])]
     if len(candidates) == 1:
         raw.notes.append(f"The time stamps are taken from column {candidates[0]!r} (there is no 'ds').")
@@ -87,12 +87,12 @@ def _guess_time(raw: RawTable, wanted: str, taken: Sequence[str | None]) -> str 
     which = (
         f"it may be {' or '.join(map(repr, candidates))}" if candidates else f"the columns are {raw.columns_in_words()}"
     )
-    raise CeldaError(f"{raw.name} has no column 'ds' of time stamps: {which}; say which with time_col (--time-col).")
+    raise CeldaError(f"{raw.name} has no column 'ds' of time stamps: {which}; say which with time_col.")
 
 
 def _guess_target(raw: RawTable, wanted: str, taken: Sequence[str | None]) -> str:
     if wanted != _DEFAULTS["target_col"]:
-        _require(raw, wanted, "target (--target-col)")
+        _require(raw, wanted, "target (target_col)")
     candidates = [c for c in raw.frame.columns if c not in taken and _holds_numbers(raw, c)]
     if len(candidates) == 1:
         raw.notes.append(f"The target is taken from column {candidates[0]!r} (there is no 'y').")
@@ -103,8 +103,8 @@ def _guess_target(raw: RawTable, wanted: str, taken: Sequence[str | None]) -> st
         )
     names = ", ".join(candidates[:6]) + (", ..." if len(candidates) > 6 else "")
     raise CeldaError(
-        f"{raw.name} has no column 'y', and {len(candidates)} columns of numbers ({names}): say which with target_col "
-        f"(--target-col {candidates[0]}); if each is a series of its own, stack them with pandas.melt and name id_col."
+        f"{raw.name} has no column 'y', and {len(candidates)} columns of numbers ({names}): say which, as in "
+        f"target_col={candidates[0]!r}; if each is a series of its own, stack them with pandas.melt and name id_col."
     )
 
 

@@ -28,7 +28,7 @@ def common_frequency(raw: RawTable, rows: pd.DataFrame, likely: str | None = Non
             votes[frequency] += len(stamps)
     if not votes:
         raise CeldaError(
-            f"{raw.name}: a frequency cannot be inferred from fewer than three time stamps: pass freq ('h', 'D')."
+            f"{raw.name}: a frequency cannot be inferred from fewer than three time stamps: pass one, as in freq='h'."
         )
     by_votes = [frequency for frequency, _ in votes.most_common()]
     if len(by_votes) == 1:
@@ -61,8 +61,24 @@ def check_holes(raw: RawTable, rows: pd.DataFrame, frame: pd.DataFrame, frequenc
     if frequency.is_integer and len(frame) > 2 * len(rows):
         raise CeldaError(
             f"{raw.name}: whole numbers as time make {len(frame)} steps of {frequency.name} and only {len(rows)} are "
-            f"there: write dates as 2020-12-31, or pass freq={frequency.name!r} (--freq) if the rest is really missing."
+            f"there: write dates as 2020-12-31, or pass freq={frequency.name!r} if the rest is really missing."
         )
+
+
+def check_finer(raw: RawTable, rows: pd.DataFrame, frequency: Frequency) -> None:
+    """Hold that a frequency that was given is not finer than the table's own: every other step would be missing."""
+    series = [pd.Index(stamps) for _, stamps in rows.groupby("unique_id", sort=False)["ds"]]
+    steps = sum(int(frequency.positions(stamps)[-1]) + 1 for stamps in series)
+    if steps < 2 * len(rows) - len(series):
+        return
+    own = {infer_frequency(stamps) for stamps in series}
+    found = own.pop()
+    if own or found is None or found == frequency or not all(_fits(found, stamps) for stamps in series):
+        return
+    raise CeldaError(
+        f"{raw.name}: of the {steps} steps of freq={frequency.name!r} {steps - len(rows)} would be missing, as the "
+        f"table's own frequency is {found.name!r}: write freq={found.name!r}, or leave it out."
+    )
 
 
 def to_grid(raw: RawTable, columns: Columns, rows: pd.DataFrame, frequency: Frequency) -> pd.DataFrame:
@@ -81,7 +97,7 @@ def to_grid(raw: RawTable, columns: Columns, rows: pd.DataFrame, frequency: Freq
         if _is_sparse(position):
             raise CeldaError(
                 f"{raw.name}: series {name!r} has {len(index)} rows from {index[0]} to {index[-1]}, which are {length} "
-                f"steps of {frequency.name!r}: pass its true frequency (freq, --freq), or leave the series out."
+                f"steps of {frequency.name!r}: pass its true frequency with freq, or leave the series out."
             )
         blocks.append(pd.DataFrame({"unique_id": name, "ds": frequency.grid(index[0], length)}))
         positions.append(position + first_row)
@@ -147,13 +163,13 @@ def _complain_of_irregular(
             f"{frequency.name!r}: give series of one frequency at a time."
         )
     if frequency.is_integer:
-        hint = "correct them, or pass freq='1' (--freq 1)"
+        hint = "correct them, or pass freq='1'"
     elif frequency.seconds is None or frequency.seconds > DAY:
         hint = f"bring all to the day of the period that {frequency.name!r} stands for, such as the first of the month"
     elif frequency.seconds == DAY and _of_the_clock(stamps):
         hint = "clocks have changed: give local times (pandas: tz_convert, then tz_localize(None)), or dates alone"
     else:
-        hint = f"correct them, or pass freq={frequency.name!r} (--freq) to move each to the nearest step and average"
+        hint = f"correct them, or pass freq={frequency.name!r} to move each to the nearest step and average"
     raise CeldaError(
         f"{raw.at(int(first[ROW]))}: time stamp {first['ds']} of series {first['unique_id']!r} is not on the grid of "
         f"{frequency.name!r}, as {len(off)} of its {len(index)} are not: {hint}."

@@ -37,10 +37,12 @@ class RawTable:
 
     def at(self, row: int) -> str:
         """Say where the row of this position in `frame` is found in the source."""
+        return f"{self.name}, {self.place(row)}"
+
+    def place(self, row: int) -> str:
+        """Say the same without the name of the source."""
         number = int(self.frame.index[row])
-        if self.separator is not None:
-            return f"{self.name}, line {number + 2}"
-        return f"{self.name}, row {number} (counted from 0)"
+        return f"row {number} (counted from 0)" if self.separator is None else f"line {number + 2}"
 
     def columns_in_words(self) -> str:
         """List the columns for a message."""
@@ -55,7 +57,7 @@ def read_source(source: Source) -> RawTable:
     if not isinstance(source, str | Path):
         raise CeldaError(
             f"A table is a pandas DataFrame, the path of a CSV or Parquet file or the name of a data set, not a "
-            f"{type(source).__name__}: write for example read_table('my.csv')."
+            f"{type(source).__name__}: write for example {_table_of(source)}."
         )
     path = Path(source).expanduser()
     if str(source) in datasets() and not path.exists():
@@ -66,6 +68,13 @@ def read_source(source: Source) -> RawTable:
     if raw.frame.empty:
         raise CeldaError(f"{raw.name} has a header and no rows: it needs a row for each time stamp.")
     return raw
+
+
+def _table_of(source: object) -> str:
+    """How the values of what is no table become one."""
+    if isinstance(source, pd.Series) and isinstance(source.index, pd.DatetimeIndex):
+        return "series.rename_axis('ds').reset_index(name='y')"
+    return "pd.DataFrame({'ds': stamps, 'y': values})"
 
 
 def _from_frame(frame: pd.DataFrame, name: str) -> RawTable:
@@ -88,9 +97,10 @@ def _bytes_of(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        near = [*datasets(), *(neighbour.name for neighbour in path.parent.glob("*"))]
-        close = get_close_matches(path.name, near, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"embedded data sets are: {', '.join(datasets())}."
+        near = [*datasets(), *(neighbour.name for neighbour in path.parent.glob("*") if neighbour.is_file())]
+        stems = {Path(name).stem: name for name in near}  # a common suffix makes no two names alike
+        close = get_close_matches(path.stem, stems, n=1, cutoff=0.75)
+        hint = f"did you mean {stems[close[0]]}?" if close else f"embedded data sets are: {', '.join(datasets())}."
         raise CeldaError(f"There is no file {path}: {hint}") from error
     except IsADirectoryError as error:
         raise CeldaError(f"{path} is a directory: give the path of one CSV or Parquet file in it.") from error

@@ -13,7 +13,7 @@ from celda.checks import whole_number
 from celda.data.cleaning import check_covariates, clean_rows, labels_of, split_at_last_value
 from celda.data.columns import ROW, Columns, covariate_names, match_columns
 from celda.data.frequency import Frequency
-from celda.data.gridding import check_holes, common_frequency, round_to_grid, rounds, to_grid
+from celda.data.gridding import check_finer, check_holes, common_frequency, round_to_grid, rounds, to_grid
 from celda.data.reading import RawTable, Source, read_source
 from celda.errors import CeldaError
 
@@ -168,7 +168,8 @@ class Table:
                 series, stamp = steps["unique_id"][0], steps["ds"][int(missing.argmax())]
                 raise CeldaError(
                     f"The future covariate {column!r} of series {series!r} at {stamp} is not in {name}: give it for "
-                    f"each of the {len(steps)} steps to forecast, in a table of the future or in rows without a target."
+                    f"each of the {len(steps)} steps to forecast, in a table of the future (future_df) or in rows "
+                    "without a target."
                 )
         return steps.assign(**{column: known[column].to_numpy() for column in self.future})
 
@@ -205,6 +206,7 @@ def read_table(
     frequency = common_frequency(raw, rows, likely) if freq is None else _given_frequency(raw, rows, freq)
     if freq is not None:
         rows = round_to_grid(raw, rows, frequency)
+        check_finer(raw, rows, frequency)
     frame = to_grid(raw, columns, rows, frequency)
     if freq is None:
         check_holes(raw, rows, frame, frequency)

@@ -1,6 +1,8 @@
 """The options of the program are those of Python, and Ctrl-C says what is true."""
 
 import inspect
+import os
+import signal
 
 import pytest
 import typer
@@ -8,6 +10,8 @@ import typer
 from celda import Forecaster
 from celda.cli.forecast import forecast
 from celda.cli.outcomes import interruptible
+from celda.tasks import forecast_run
+from celda.training.learner import Learner
 
 # A list on the command line is None where it is not given, and stands for what Python's default is.
 LISTS = {"level", "past", "future", "static"}
@@ -30,4 +34,25 @@ def test_ctrl_c_says_how_to_go_on_where_there_is_something_to_go_on_with(files, 
         raise KeyboardInterrupt
     assert ended.value.exit_code == 130
     told = capfd.readouterr()
-    assert ("celda resume" in told.out + told.err) == (len(files) == 2)
+    assert told.out == ""
+    assert told.err.startswith("Interrupted")
+    assert ("celda resume" in told.err) == (len(files) == 2)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="os.kill is another thing there")
+def test_sigterm_in_a_training_ends_it_with_143(tmp_path, capfd, monkeypatch):
+    step = Learner.step
+
+    def killed(*args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(*args)
+
+    monkeypatch.setattr(Learner, "step", killed)
+    forecaster = Forecaster(4, 8, hidden_size=2, epochs=1, device="cpu")
+    former = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(typer.Exit) as ended, interruptible(tmp_path / "run"):
+        forecast_run.train("electricity", tmp_path / "run", forecaster, quiet=True)
+    assert ended.value.exit_code == 143
+    assert capfd.readouterr().err.strip().endswith(f"celda resume {tmp_path / 'run'}")
+    assert (tmp_path / "run/checkpoints/choose.safetensors").is_file()
+    assert signal.getsignal(signal.SIGTERM) == former

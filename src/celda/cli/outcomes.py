@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,18 +18,27 @@ if TYPE_CHECKING:
     from celda.tasks.run_folder import Outcome
 
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells expect it: a script that goes on with `&&` must not
+_BY_SIGNAL = 128  # and its number, as shells expect it: 130 or 143; a script that goes on with `&&` must not
 
 
 @contextmanager
 def interruptible(run: Path) -> Iterator[None]:
-    """Ctrl-C inside the block ends the program well, with a word on how to go on."""
+    """Ctrl-C or SIGTERM inside the block ends the program well, with a word on stderr on how to go on."""
+    former = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         begun = (run / "config.json").is_file() and any((run / "checkpoints").glob("*.safetensors"))
-        show(f"Interrupted; the checkpoint is written. Go on with:  celda resume {run}" if begun else "Interrupted.")
-        raise typer.Exit(INTERRUPTED) from None
+        how = f"; the checkpoint is written. Go on with:  celda resume {shlex.quote(str(run))}" if begun else "."
+        typer.echo(f"Interrupted{how}", err=True)
+        number = interrupt.args[0] if interrupt.args else signal.SIGINT
+        raise typer.Exit(_BY_SIGNAL + number) from None
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def show_outcome(outcome: Outcome) -> None:
@@ -38,7 +50,8 @@ def show_outcome(outcome: Outcome) -> None:
     show(*outcome.notes)
     if outcome.files:
         show("", table("Written", ("what", "where"), outcome.files.items()))
-    show("", f"{outcome.seconds:.0f} seconds")
+    minutes = outcome.seconds / 60
+    show("", f"Took {outcome.seconds:.0f} seconds." if minutes < 2 else f"Took {minutes:.0f} minutes.")
 
 
 def _number(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ class Phases:
         )
         self.histories[phase] = history
         if history.interrupted:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(history.signal or signal.SIGINT)
         return Predictor(network, preprocessor, Corrections(np.zeros((len(options.level), options.h))))
 
     def corrections(self, predictor: Predictor, table: Table, cut: np.ndarray) -> Corrections:

@@ -34,6 +34,7 @@ class History:
     seconds: float = 0.0  # in all, over every resumption
     stopped_early: bool = False
     interrupted: bool = False  # by Ctrl-C or SIGTERM, be it after the last step
+    signal: int | None = None  # that interrupted it, where this process received it
 
     def add(self, epoch: Epoch) -> bool:
         """Append an epoch; tell whether it is the best so far."""

@@ -16,6 +16,7 @@ class Interruption:
 
     def __init__(self, quiet: bool = False) -> None:
         self.received = False
+        self.signal: int | None = None  # the one that was received
         self._quiet = quiet
         self._former: dict[signal.Signals, Any] = {}
 
@@ -32,7 +33,7 @@ class Interruption:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            raise KeyboardInterrupt
-        self.received = True
+            raise KeyboardInterrupt(number)
+        self.received, self.signal = True, number
         if not self._quiet:  # straight to stderr: the handler may have cut into a print
             os.write(2, b"\nStopping after this step; once more to stop at once.\n")

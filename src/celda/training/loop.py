@@ -90,6 +90,7 @@ def _train(learner: Learner, valid: MapDataset | None, files: Run | None, phase:
         while not (learner.finished or learner.history.interrupted):
             _epoch(learner, valid, files, interruption, report)
         learner.history.interrupted |= interruption.received  # after the last step, too: the caller may have more to do
+        learner.history.signal = interruption.signal
 
 
 def _epoch(

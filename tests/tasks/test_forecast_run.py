@@ -95,6 +95,26 @@ def test_evaluate_and_predict_from_the_folder(done, source):
         forecast_run.evaluate(folder, source)
 
 
+def test_a_run_and_its_model_stand_for_one_another(done, tmp_path):
+    folder, _ = done
+    pd.testing.assert_frame_equal(forecast_run.predict(folder / "model"), forecast_run.predict(folder))
+    assert celda.load(folder).trained_until_ == celda.load(folder / "model").trained_until_
+    shutil.copy(folder / "config.json", tmp_path)
+    with pytest.raises(CeldaError, match=r"has not ended.*celda resume"):
+        celda.load(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_told_with_what_to_do(done, tmp_path):
+    folder = shutil.copytree(done[0], tmp_path / "run")
+    checkpoint = folder / "checkpoints" / "fit.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    with pytest.raises(CeldaError, match=r"fit\.safetensors.*damaged: delete it, to train this phase anew"):
+        forecast_run.resume(folder, quiet=True)
+    checkpoint.unlink()
+    again = forecast_run.resume(folder, quiet=True)
+    pd.testing.assert_frame_equal(again.scores, done[1].scores)
+
+
 def test_a_finished_run_resumes_to_the_same(done):
     folder, outcome = done
     weights = (folder / "model" / "model.safetensors").read_bytes()

@@ -42,7 +42,7 @@ def forecast(
     scaler: Annotated[str, typer.Option(help="standard, minmax, robust or none.")] = "standard",
     loss: Annotated[str, typer.Option(help="quantile, mae or mse.")] = "quantile",
     level: Annotated[
-        list[float] | None, typer.Option(help="An interval in per cent; may be given again. [80 95]")
+        list[float] | None, typer.Option(help="An interval in per cent; may be given again. [default: 80, 95]")
     ] = None,
     calibrate: Annotated[bool | None, typer.Option(help="Correct the intervals on the validation part.")] = None,
     learning_rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 2e-3,

@@ -84,7 +84,7 @@ def resume(
 
     `source`, `future`: where the run's own data was a DataFrame, or has moved. `cell`: where it is one of your own.
     """
-    run = RunFolder(Path(folder))
+    run = RunFolder.find(Path(folder))
     config = run.read_config(TASK)
     forecaster = Forecaster(**from_plain(config["parameters"], set(Forecaster(1).get_params()), cell))
     table = forecaster.read(_given_or(config["data"], source))
@@ -99,7 +99,7 @@ def evaluate(folder: str | Path, source: Source | None = None, *, cell: Cell | N
 
     Raises CeldaError where the run has not ended, or nothing came after it.
     """
-    run, begun = RunFolder(Path(folder)), time.perf_counter()
+    run, begun = RunFolder.find(Path(folder)), time.perf_counter()
     run.read_config(TASK)
     if source is None:
         return run.read_outcome()
@@ -113,7 +113,7 @@ def predict(
     folder: str | Path, source: Source | None = None, future: File | None = None, *, cell: Cell | None = None
 ) -> pd.DataFrame:
     """The forecast of the h steps after the end of a table, the run's own by default: the table of `predict`."""
-    run = RunFolder(Path(folder))
+    run = RunFolder.find(Path(folder))
     config = run.read_config(TASK)
     run.require_end()
     model = load(run.model, cell=cell)

@@ -9,16 +9,22 @@ from celda.language import Cell
 from celda.tasks import saved_forecaster
 from celda.tasks.forecaster import Forecaster
 from celda.tasks.model_directory import read_model
+from celda.tasks.run_folder import RunFolder, is_run
 
 
 def load(directory: str | Path, *, cell: Cell | None = None) -> Forecaster:
-    """Load a model that `save` wrote.
+    """Load a model that `save` wrote, or that of a run folder.
 
     `cell`: needed where the model was trained with a cell of your own, as a directory holds no program.
 
     Raises CeldaError, in one line, where the directory is no model, incomplete, damaged or changed.
     """
-    stored = read_model(Path(directory))
+    directory = Path(directory)
+    if is_run(directory):
+        run = RunFolder(directory)
+        run.require_end()
+        directory = run.model
+    stored = read_model(directory)
     if stored.task != saved_forecaster.TASK:
         raise CeldaError(f"{directory} holds a model for the task {stored.task!r}, which this version has not.")
     return saved_forecaster.restore(Forecaster, stored, cell)

@@ -14,11 +14,12 @@ from celda.errors import CeldaError
 from celda.files import delete, is_aside, written_aside
 
 _CONFIG, _OUTCOME = "config.json", "scores.json"
+_MODEL = "model"
 _FORMER = "former"  # a run that has ended, until the one that overwrites it has
 _FOLDERS = {
     "checkpoints": ("choose.safetensors", "fit.safetensors", "final.safetensors"),
     "figures": ("test.png", "loss.png", "forecast.png"),
-    "model": ("README.md", "config.json", "preprocessor.json", "model.safetensors"),
+    _MODEL: ("README.md", "config.json", "preprocessor.json", "model.safetensors"),
 }
 # All that a run writes. The configuration is last: as long as a part is there, so is what tells that it is of a run.
 _FILES = (
@@ -58,17 +59,17 @@ class RunFolder:
         """
         if folder.is_file():
             raise CeldaError(f"{folder} is a file: give a folder for the run, such as runs/demo.")
-        is_run = _is_run(folder)
-        if is_run and not overwrite:
+        former_run = is_run(folder)
+        if former_run and not overwrite:
             raise CeldaError(
                 f"{folder} holds a run already: resume it (celda resume {folder}), choose another folder, or overwrite "
                 "it (--overwrite)."
             )
-        if folder.is_dir() and any(folder.iterdir()) and not is_run:
+        if folder.is_dir() and any(folder.iterdir()) and not former_run:
             raise CeldaError(
                 f"{folder} holds other files: choose an empty folder for the run, so that nothing is lost."
             )
-        if is_run:
+        if former_run:
             _refuse_strangers(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,10 +81,16 @@ class RunFolder:
             raise CeldaError(f"{folder} cannot be made ready for a run ({error}): choose another folder.") from error
         return cls(folder)
 
+    @classmethod
+    def find(cls, folder: Path) -> RunFolder:
+        """The run in a folder; where that is the model of a run, the run."""
+        of_a_run = folder.name == _MODEL and not is_run(folder) and is_run(folder.parent)
+        return cls(folder.parent if of_a_run else folder)
+
     @property
     def model(self) -> Path:
         """The directory of the model."""
-        return self.folder / "model"
+        return self.folder / _MODEL
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the run."""
@@ -149,7 +156,7 @@ class RunFolder:
             raise CeldaError(f"{path} is damaged ({error}): bring back a copy of it, or start a new run.") from error
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
     """Whether the configuration in a folder is one that a run wrote: many programs have a file of that name."""
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
@@ -164,7 +171,7 @@ def _refuse_strangers(folder: Path) -> None:
         for path in (folder / name).glob("*"):
             if path.name not in known and not is_aside(path):
                 raise CeldaError(f"{path} is not of the run in {folder}: move it, so that nothing is lost.")
-    if (folder / _FORMER).exists() and not _is_run(folder / _FORMER):
+    if (folder / _FORMER).exists() and not is_run(folder / _FORMER):
         raise CeldaError(f"{folder / _FORMER} is not a run: move it, so that nothing is lost.")
 
 

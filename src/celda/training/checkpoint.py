@@ -38,7 +38,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
         raise CeldaError(
-            f"Cannot read the checkpoint {path}: {error}; it is damaged: start afresh, without resuming, "
+            f"Cannot read the checkpoint {path}: {error}; it is damaged: delete it, to train this phase anew, "
             "or bring back a copy of it."
         ) from error
     if header.get("format") != _FORMAT:
@@ -47,8 +47,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     if header.get("sha256") != digest(tensors, header.get("scalars", "")):
         raise CeldaError(
-            f"The checkpoint {path} is damaged: its contents do not match their checksum; start afresh, without "
-            "resuming, or bring back a copy of it."
+            f"The checkpoint {path} is damaged: its contents do not match their checksum; delete it, to train this "
+            "phase anew, or bring back a copy of it."
         )
     return tensors, json.loads(header["scalars"])
 

@@ -102,3 +102,10 @@ def test_another_frequency_to_predict_from(fitted):
 def test_a_cross_validation_that_cannot_be(options, answer):
     with pytest.raises(CeldaError, match=answer):
         tiny().cross_validation(daily(), **options)
+
+
+def test_a_misspelt_option_is_told_with_the_one_that_was_meant():
+    with pytest.raises(TypeError, match=r"^There is no option 'hiden_size': did you mean 'hidden_size'\?$"):
+        celda.Forecaster(3, hiden_size=3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'xyz'"):
+        celda.Forecaster(3, xyz=3)

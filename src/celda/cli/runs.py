@@ -45,7 +45,7 @@ def predict(
     from celda.files import written_aside
     from celda.tasks import forecast_run
 
-    text = forecast_run.predict(run, data, future_data).to_csv(index=False)
+    text = forecast_run.to_csv(forecast_run.predict(run, data, future_data))
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -112,12 +112,27 @@ def evaluate(folder: str | Path, source: Source | None = None, *, cell: Cell | N
 def predict(
     folder: str | Path, source: Source | None = None, future: File | None = None, *, cell: Cell | None = None
 ) -> pd.DataFrame:
-    """The forecast of the h steps after the end of a table, the run's own by default: the table of `predict`."""
+    """The forecast of the h steps after the end of a table, the run's own by default: the table of `predict`, with
+    the columns called as in the data.
+    """
     run = RunFolder.find(Path(folder))
     config = run.read_config(TASK)
     run.require_end()
     model = load(run.model, cell=cell)
-    return model.predict(_given_or(config["data"], source), config["future"] if future is None else future)
+    forecast = model.predict(_given_or(config["data"], source), config["future"] if future is None else future)
+    return _own(forecast, model)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """A table of forecasts as CSV, with as many digits as a network of single precision has."""
+    return frame.to_csv(index=False, float_format="%.7g")
+
+
+def _own(frame: pd.DataFrame, forecaster: Forecaster) -> pd.DataFrame:
+    """A table of forecasts with the columns called as in the data, where no other one is called so."""
+    ours = {"id_col": "unique_id", "time_col": "ds", "target_col": "y"}
+    theirs = {ours[name]: own for name, own in forecaster.columns_.items() if own not in frame}
+    return frame.rename(columns=theirs)
 
 
 def _go(
@@ -139,7 +154,7 @@ def _go(
     forecaster.refit(table, phase="final", **where)
     said = list(dict.fromkeys([*notes.of_test(backtest), *noticed, *notes.of_training(forecaster)]))
     forecaster.test_scores_ = backtest.scores
-    files = {"model": run.model, "test": run.write("test.csv", backtest.frame.to_csv(index=False))}
+    files = {"model": run.model, "test": run.write("test.csv", to_csv(_own(backtest.frame, forecaster)))}
     drawn = {
         "test": figures.test_figure(backtest),
         "loss": figures.loss_figure(forecaster.histories_, forecaster.epochs_),
@@ -149,7 +164,7 @@ def _go(
     except CeldaError as error:  # the covariates of the future are not known
         said.append(f"No forecast of what comes next was made. {error}")
     else:
-        files["forecast"] = run.write("forecast.csv", forecast.to_csv(index=False))
+        files["forecast"] = run.write("forecast.csv", to_csv(_own(forecast, forecaster)))
         history = table.frame.assign(unique_id=np.repeat(table.names, table.lengths))
         sizes, name, level = forecaster.sizes_, forecaster.options_.name, forecaster.options_.level
         drawn["forecast"] = figures.forecast_figure(history, forecast, name, level, sizes.input_size)

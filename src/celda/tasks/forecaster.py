@@ -16,7 +16,7 @@ from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks import intervals, saved_forecaster
 from celda.tasks.backtest import Backtest, long_frame
-from celda.tasks.options import check_count, check_fitted, check_options, settled
+from celda.tasks.options import check_count, check_fitted, check_options, settled, suggesting
 from celda.tasks.phases import Phases
 from celda.tasks.predictor import Predictor
 from celda.tasks.rolling import backtest, naive_scales, steps_seen
@@ -67,6 +67,7 @@ class Forecaster(BaseEstimator):
             training.
     """
 
+    @suggesting
     def __init__(
         self,
         h: int,

@@ -69,7 +69,7 @@ def test_the_page_on_forecasting_runs(run, tmp_path):
         len(names["test"].y) == 2 * 5
     )  # two sites, the five days between the end of the first table and of the longer
     assert len(names["folds"]) == 2 * 3 * 24
-    assert list(pd.read_csv(tmp_path / "next-day.csv")["unique_id"].unique()) == ["north", "south"]
+    assert list(pd.read_csv(tmp_path / "next-day.csv")["site"].unique()) == ["north", "south"]
     assert "minimal" in names["model"].predict("sites.csv")
 
 

@@ -1,0 +1,121 @@
+"""A stack of layers one step at a time: the forward kernel with all bound that stays as it is.
+
+Weights are laid out once. Then a step costs a direct call a layer, to which only the addresses of the inputs and of the
+output are new.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from celda.engines.call import Call
+from celda.engines.cpu import threads
+from celda.engines.cpu.kernels import FEW, Compiled, forward_kernel, forward_program, shape_of
+from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.passes import Workspace, evaluate, forward_plan
+from celda.engines.cpu.shield import shielded
+
+WORTH = 2**21  # multiply-adds a step and layer below which a second thread costs more than it brings
+
+
+class Streaming:
+    """The layers of a stack with their states; see `celda.engines.Stream`."""
+
+    @shielded
+    def __init__(self, calls: Sequence[Call]) -> None:
+        with torch.inference_mode(False), torch.no_grad():  # its buffers may be written to in any mode
+            *self._below, self._last = (_Layer(call) for call in calls)
+        self._new = partial(self._last.output.new_empty, *self._last.output.shape)
+        self._turn = 0
+
+    def step(self, inputs: Sequence[Tensor], time: int) -> Tensor:
+        """The output of the last layer, (B, H), for the inputs of the cell, (B, width) each."""
+        turn = self._turn
+        for layer in self._below:
+            layer.step(turn, inputs, time, layer.output)
+            inputs = [layer.output, *inputs[1:]]
+        y: Tensor = self._new()
+        self._last.step(turn, inputs, time, y)
+        self._turn = 1 - turn
+        return y
+
+    @shielded
+    def read(self) -> tuple[Tensor, ...]:
+        """Copies of the states, one (layers, B, H) tensor each."""
+        layers = [layer.states[:, self._turn] for layer in (*self._below, self._last)]
+        return tuple(torch.stack(state) for state in zip(*layers, strict=True))
+
+    @shielded
+    @torch.no_grad()
+    def write(self, states: Sequence[Tensor]) -> None:
+        """Go on from these states."""
+        for number, layer in enumerate((*self._below, self._last)):
+            layer.states[:, self._turn] = torch.stack([state[number] for state in states])
+
+
+class _Layer:
+    """One layer: its weights laid out, its states (states, 2, B, H), memory for its output, and its kernel's arguments.
+
+    The kernel takes the two buffers of a state in turn, and begins with the first. An odd step is therefore run as the
+    second of two, of which the first has no rows.
+    """
+
+    def __init__(self, call: Call) -> None:
+        cell, like, (batch, hidden) = call.cell, call.states[0], call.states[0].shape
+        shape, program = shape_of(like.dtype, hidden), forward_program(cell, (), False)
+        layout, kernel = Layout.of(call, shape.lanes), forward_kernel(cell, shape, (), False, False)
+        given = [layout.gather(evaluate(node, call)) for node in program.given]
+        widths = tuple(value.shape[1] for value in given)
+        plan = forward_plan(program, shape, batch, hidden, layout.padded, widths, False)
+        space = Workspace(layout, shape, like.dtype, plan.sizes)
+        buffers = space.view(f"state_{cell.states[0]}", len(cell.states), 2, batch, layout.padded).zero_()
+        operands = like.new_zeros(len(program.operands), batch, layout.padded)
+        self.states, self.output = buffers[..., :hidden], torch.empty_like(like)
+        self._call, self._nodes = replace(call, weights={}), program.given
+        self._plain = all(node.op == "input" for node in program.given)
+        self._order = [cell.inputs.index(node.name) for node in program.given] if self._plain else []
+
+        values = dict.fromkeys(kernel.arguments.names, 0) | layout.numbers() | space.address
+        values |= {f"operand_{k}": operand.data_ptr() for k, operand in enumerate(operands)}
+        values |= {f"given_{k}_stride": width for k, width in enumerate(widths)}
+        space.take(program, plan, call.weights)
+        kernel.launch(values | space.jobs.arguments() | {"steps": 0}, layout, 0, 0, 1)
+        self._bind(kernel, values, layout, len(program.maps) * hidden * (hidden + sum(widths)))
+        self._held = space, operands, layout, kernel
+
+    def _bind(self, kernel: Compiled, values: dict[str, int], layout: Layout, weights: int) -> None:
+        """Make the blocks of arguments for even and odd steps, and the calls with them."""
+        parts = torch.get_num_threads() if weights * layout.batch > WORTH else 1
+        chunks = parts if layout.batch >= FEW * parts else 1  # shares of the rows, or else of the units
+        bounds, offset, active = layout.bounds(chunks), torch.zeros(3).long(), torch.tensor([0, layout.batch])
+        values |= {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr()}
+        odd = {"steps": 2, "offset": offset.data_ptr(), "active": active.data_ptr()}
+        self._blocks = [kernel.arguments.pack(values), kernel.arguments.pack(values | odd)]
+        code, self._rows = kernel.code.address("kernel"), (bounds, offset, active)
+        self._run = [partial(threads.run, code, ctypes.addressof(block), parts) for block in self._blocks]
+        place = kernel.arguments.place
+        self._output, self._time = place["output"], place["time"]
+        self._given = [place[f"given_{k}"] for k in range(len(self._nodes))]
+
+    def step(self, turn: int, inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
+        """Take one step, from the states of `turn`, 0 or 1, to those of the other."""
+        block = self._blocks[turn]
+        values = [inputs[k].contiguous() for k in self._order] if self._plain else self._values(inputs, time)
+        for place, value in zip(self._given, values, strict=True):
+            block[place] = value.data_ptr()
+        block[self._time], block[self._output] = time - turn, output.data_ptr()
+        self._run[turn]()
+
+    @shielded
+    @torch.no_grad()
+    def _values(self, inputs: Sequence[Tensor], time: int) -> list[Tensor]:
+        """What the kernel is given, where the cell multiplies expressions of its inputs."""
+        named = {name: value.unsqueeze(0) for name, value in zip(self._call.cell.inputs, inputs, strict=True)}
+        call = replace(self._call, inputs=named, start=time)
+        return [evaluate(node, call)[0].contiguous() for node in self._nodes]

@@ -37,6 +37,4 @@ def onlooker() -> str | None:
         return "torch.autocast decides the dtype"
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return "torch.func transforms see through torch operations only"
-    if torch._C._get_tracing_state() is not None:
-        return "torch.jit.trace sees torch operations only"
     return "a dispatch mode looks on" if torch._C._len_torch_dispatch_stack() else None

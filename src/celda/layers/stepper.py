@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from celda.engines import Call, Plan, Stream, onlooker
 from celda.errors import CeldaError
+from celda.files import written_aside
 from celda.layers.doors import check_further, check_kind, check_states, shape
 
 if TYPE_CHECKING:
     from celda.layers.recurrent import Recurrent
+
+_VERSION, _ADDRESS = attrgetter("_version"), methodcaller("data_ptr")
 
 
 class Stepper:
@@ -42,7 +46,7 @@ class Stepper:
             raise CeldaError(f"batch_size={batch_size!r} cannot be: write a whole number of at least 1.")
         self.layer, self.batch_size = layer, batch_size
         self._further = layer.cell.inputs[1:]
-        self._sizes = [(batch_size, width) for width in layer.input_sizes.values()]
+        self._sizes = [torch.Size((batch_size, width)) for width in layer.input_sizes.values()]
         self.reset()
 
     @property
@@ -73,16 +77,22 @@ class Stepper:
 
     def __call__(self, x: Tensor, **inputs: Tensor) -> Tensor:
         """The output of the next step: (B, I) in, (B, H) out; further inputs are (B, width)."""
-        stream = self._bound() if self.layer._trace is None and onlooker() is None else None
         given = (x, *map(inputs.get, self._further)) if inputs else (x,)
-        if stream is None or not self._fit(given) or len(inputs) != len(self._further):
+        if len(inputs) != len(self._further) or self.layer._trace is not None:
+            return self._layer(x, inputs)
+        kind = self._kind
+        for value, size in zip(given, self._sizes):  # noqa: B905  (counted above, and here every microsecond is felt)
+            if type(value) is not Tensor or value.shape != size or value.dtype is not kind or not value.is_cpu:
+                return self._layer(x, inputs)
+        stream = self._bound()
+        if stream is None or onlooker() is not None:
             return self._layer(x, inputs)
         if self._state is not None:
             stream.write(self._state)
             self._state = None
-        y = stream.step(given, self.steps)  # type: ignore[arg-type]  # they fit
-        self.steps += 1
-        return y
+        steps = self.steps
+        self.steps = steps + 1
+        return stream.step(given, steps)  # type: ignore[arg-type]  # they fit
 
     def plan(self) -> Plan:
         """Which engine would run the next step, how, and why; print it."""
@@ -103,13 +113,14 @@ class Stepper:
             return "torch counts no changes of weights that were made in inference mode"
         return "the gates are traced" if self.layer._trace is not None else onlooker()
 
-    def _marks(self) -> list[tuple[int, int, int]]:
-        """What differs when a weight was changed or replaced."""
-        return [(id(p), p._version, p.data_ptr()) for p in self.layer._parameters.values() if p is not None]
-
     def _bound(self) -> Stream | None:
         """The stream with the weights as they are now, if there is one."""
-        return self._stream if self._stream is not None and self._marks() == self._bound_to else self._bind()
+        if self._stream is None:
+            return self._bind()
+        arrays = self._arrays()
+        if [*map(_VERSION, arrays)] == self._versions and [*map(_ADDRESS, arrays)] == self._addresses:
+            return self._stream
+        return self._bind()
 
     def _bind(self) -> Stream | None:
         """Have the stream made, where the engine has one."""
@@ -122,17 +133,11 @@ class Stepper:
             widths = layer.input_sizes | ({cell.inputs[0]: layer.hidden_size} if number else {})
             given = {name: like.new_zeros(1, self.batch_size, width) for name, width in widths.items()}
             calls.append(Call(cell, given, (state,) * len(cell.states), layer._weights(number)))
-        self._kind, self._bound_to = like.dtype, self._marks()
-        self._held = list(layer._parameters.values())  # so that no other has the same id
+        self._kind, self._arrays = like.dtype, layer._parameters.values
+        self._held = [*self._arrays()]  # so that no other comes to the same address
+        self._versions, self._addresses = [*map(_VERSION, self._held)], [*map(_ADDRESS, self._held)]
         self._stream = layer.plan().stream(calls)
         return self._stream
-
-    def _fit(self, given: Sequence[Tensor | None]) -> bool:
-        """Whether a stream takes these inputs as they are."""
-        for value, size in zip(given, self._sizes, strict=False):
-            if type(value) is not Tensor or value.shape != size or value.dtype is not self._kind or not value.is_cpu:
-                return False
-        return True
 
     @torch.no_grad()
     def _layer(self, x: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -151,15 +156,14 @@ class Stepper:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the state, and makes a stream of its own."""
-        return self.__dict__ | {"_state": self.state, "_stream": None, "_held": []}
+        return self.__dict__ | {"_state": self.state, "_stream": None, "_arrays": None, "_held": []}
 
     def save(self, path: str | Path) -> None:
         """Write the state to a safetensors file, aside first, then renamed."""
-        path = Path(path)
-        aside = path.with_name(path.name + ".part")
         tensors = {name: value.contiguous() for name, value in zip(self.layer.cell.states, self.state, strict=True)}
-        save_file(tensors, aside, {"cell": self.layer.cell.name, "steps": str(self.steps)})
-        aside.replace(path)
+        content = to_bytes(tensors, {"cell": self.layer.cell.name, "steps": str(self.steps)})
+        with written_aside(Path(path)) as aside:
+            aside.write_bytes(content)
 
     def restore(self, path: str | Path) -> None:
         """Take up the state that `save` wrote; a file of another cell or shape is refused and changes nothing."""

@@ -7,7 +7,7 @@ output are new.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +21,7 @@ from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.passes import Workspace, evaluate, forward_plan
 from celda.engines.cpu.shield import shielded
 
-WORTH = 2**21  # multiply-adds a step and layer below which a second thread costs more than it brings
+WORTH = 2**17  # multiply-adds a step and layer below which a second thread costs more than it brings
 
 
 class Streaming:
@@ -79,7 +79,7 @@ class _Layer:
         self.states, self.output = buffers[..., :hidden], torch.empty_like(like)
         self._call, self._nodes = replace(call, weights={}), program.given
         self._plain = all(node.op == "input" for node in program.given)
-        self._order = [cell.inputs.index(node.name) for node in program.given] if self._plain else []
+        self._order = [cell.inputs.index(n.name) if self._plain else k for k, n in enumerate(program.given)]
 
         values = dict.fromkeys(kernel.arguments.names, 0) | layout.numbers() | space.address
         values |= {f"operand_{k}": operand.data_ptr() for k, operand in enumerate(operands)}
@@ -98,19 +98,34 @@ class _Layer:
         odd = {"steps": 2, "offset": offset.data_ptr(), "active": active.data_ptr()}
         self._blocks = [kernel.arguments.pack(values), kernel.arguments.pack(values | odd)]
         code, self._rows = kernel.code.address("kernel"), (bounds, offset, active)
-        self._run = [partial(threads.run, code, ctypes.addressof(block), parts) for block in self._blocks]
+        self._run = [threads.bound(code, ctypes.addressof(block), parts) for block in self._blocks]
         place = kernel.arguments.place
-        self._output, self._time = place["output"], place["time"]
-        self._given = [place[f"given_{k}"] for k in range(len(self._nodes))]
+        self.step = self._step(place["output"], place["time"], [place[f"given_{k}"] for k in range(len(self._nodes))])
 
-    def step(self, turn: int, inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
-        """Take one step, from the states of `turn`, 0 or 1, to those of the other."""
-        block = self._blocks[turn]
-        values = [inputs[k].contiguous() for k in self._order] if self._plain else self._values(inputs, time)
-        for place, value in zip(self._given, values, strict=True):
-            block[place] = value.data_ptr()
-        block[self._time], block[self._output] = time - turn, output.data_ptr()
-        self._run[turn]()
+    def _step(self, output_at: int, time_at: int, given_at: list[int]) -> Callable[..., None]:
+        """`step(turn, inputs, time, output)`: from the states of `turn`, 0 or 1, to those of the other.
+
+        All that it looks up is bound here: a step takes a few microseconds.
+        """
+        (even, run_even), (odd, run_odd) = zip(self._blocks, self._run, strict=True)
+        order = [*zip(given_at, self._order, strict=True)]
+
+        def step(turn: int, inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
+            block, run = (odd, run_odd) if turn else (even, run_even)
+            if not self._plain:
+                inputs = self._values(inputs, time)
+            held = []
+            for place, k in order:
+                value = inputs[k]
+                if not value.is_contiguous():
+                    value = value.contiguous()
+                    held.append(value)
+                block[place] = value.data_ptr()
+            block[time_at] = time - turn
+            block[output_at] = output.data_ptr()
+            run()
+
+        return step
 
     @shielded
     @torch.no_grad()

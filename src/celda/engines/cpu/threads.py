@@ -26,6 +26,8 @@ import ctypes
 import functools
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,11 @@ def run(kernel: int, arguments: int, slots: int) -> None:
     LINE elements apart, made anew for this call. `arguments` is the address handed through.
     """
     _runner()(_parallel_for(), kernel, arguments, 1 if _forked else slots)
+
+
+def bound(kernel: int, arguments: int, slots: int) -> Callable[[], None]:
+    """`run` with these arguments, for many calls."""
+    return partial(run, kernel, arguments, slots) if slots > 1 else partial(_runner(), 0, kernel, arguments, 1)
 
 
 _forked = False

@@ -1,9 +1,11 @@
 """The two passes as a function that torch differentiates: which gradients, how often, of what memory, in what parts."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import celda
 from celda.cells import CELLS
 from celda.engines import Call, cpu, reference
-from celda.engines.cpu import kernels, passes, prepare, threads
+from celda.engines.cpu import kernels, launches, passes, prepare, threads
 from celda.engines.cpu.kernel import Shape
 from celda.language import cell, diagonal, gate, linear, sigmoid, tanh
 from tests.calls import random_call
@@ -261,15 +263,14 @@ PADDED = torch.tensor([11, 3, 0, 9, 9])  # no sequence has all of the 23 steps
 def test_a_sweep_in_pieces_is_the_sweep(monkeypatch, reverse, options):
     call = random_call(leaky, steps=23, batch=5, hidden=3, reverse=reverse, **options)
     whole = gradients(call)
-    launches = []
-    launch = kernels.Compiled.launch
-    monkeypatch.setattr(kernels.Compiled, "launch", lambda self, *args: launches.append(1) or launch(self, *args))
+    runs, run_ = [], launches.Launch.run
+    monkeypatch.setattr(launches.Launch, "run", lambda self, *args: runs.append(1) or run_(self, *args))
     monkeypatch.setattr(passes, "CHUNK", 0)
     for rows in (1, 5, 12):
         monkeypatch.setattr(passes, "FEWEST", rows)
-        launches.clear()
+        runs.clear()
         same(gradients(call), whole)
-        assert len(launches) > 2  # one is the forward pass
+        assert len(runs) > 2  # one is the forward pass
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -352,9 +353,35 @@ def test_a_result_is_its_own_memory():
 
 def test_threads_that_compile_the_same_at_once(monkeypatch):
     """All but one of the results are thrown away, not before their threads have used them."""
-    call, meet, load = some_call(), threading.Barrier(4), prepare.disk.load
+    call, meet, load = some_call(), threading.Barrier(4, timeout=30), prepare.disk.load
     wanted = run(call).output
     prepare._compiled.cache_clear()
+    launches._forward_launches.cache_clear()
     monkeypatch.setattr(prepare.disk, "load", lambda *given: (meet.wait(), load(*given))[1])
     with ThreadPoolExecutor(4) as pool:
         assert all(torch.equal(result.output, wanted) for result in pool.map(run, [call] * 4))
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_launch_that_waited_takes_nothing_from_the_call_before(name):
+    """Its buffers are filled with NaN while it waits, and the next call has other weights, states and inputs."""
+    first, second = (random_call(CELLS[name], steps=5, batch=3, hidden=20, seed=seed) for seed in (1, 2))
+    wanted = gradients(second)
+    gradients(first)
+    waiting = [launch for ready in gc.get_objects() if isinstance(ready, launches.Ready) for launch in ready._waiting]
+    assert waiting
+    for launch in waiting:
+        launch._lease.tensor.fill_(torch.nan)
+    found = gradients(second)
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_a_large_launch_does_not_wait(monkeypatch):
+    monkeypatch.setattr(launches, "LARGEST", 0)
+    ready = launches.Ready(lambda: pytest.fail("made"))
+    launch = SimpleNamespace(bytes=1)
+    ready.give_back(launch)
+    assert not ready._waiting
+    monkeypatch.setattr(launches, "LARGEST", 1)
+    ready.give_back(launch)
+    assert ready.take() is launch

@@ -29,13 +29,15 @@ def _target(count, dtype):
     return whole, whole[GUARD : GUARD + count]
 
 
-def _run(shape, hidden, jobs, slots):
+def _run(shape, hidden, jobs, slots, **sources):
     """Work off the jobs, the slots one after another and the last one first: none may need what another has done."""
     padded = _padded(hidden, shape.lanes)
     given = jobs.arguments()
+    held = jobs.take(sources)
     function = PREPARE(given["prepare"])
     for slot in reversed(range(slots)):
         function(slot, slots, given["jobs"], given["job_count"], hidden, padded)
+    del held
 
 
 def _untouched(whole):
@@ -63,8 +65,8 @@ def test_a_forward_panel(dtype, lanes, slots):
         weight, shape = torch.randn(3 * hidden, columns, dtype=kind), _shape(dtype, lanes, hidden)
         whole, target = _target(_padded(hidden, lanes) * len(blocks) * columns, kind)
         jobs = prepare.Jobs(shape, hidden, _padded(hidden, lanes))
-        jobs.forward_panel(target.data_ptr(), weight, blocks, units)
-        _run(shape, hidden, jobs, slots)
+        jobs.forward_panel(target.data_ptr(), "w", columns, blocks, units)
+        _run(shape, hidden, jobs, slots, w=weight)
         wanted = [
             weight[block * hidden + j * lanes + lane, c].item() if j * lanes + lane < hidden else 0.0
             for group in _groups(hidden, lanes, units)
@@ -86,8 +88,8 @@ def test_a_backward_panel(dtype, lanes, slots):
         weight, shape = torch.randn(3 * hidden, hidden, dtype=kind), _shape(dtype, lanes, hidden)
         whole, target = _target(_padded(hidden, lanes) * len(blocks) * hidden, kind)
         jobs = prepare.Jobs(shape, hidden, _padded(hidden, lanes))
-        jobs.backward_panel(target.data_ptr(), weight, blocks, units)
-        _run(shape, hidden, jobs, slots)
+        jobs.backward_panel(target.data_ptr(), "w", blocks, units)
+        _run(shape, hidden, jobs, slots, w=weight)
         wanted = [
             weight[block * hidden + row, j * lanes + lane].item() if j * lanes + lane < hidden else 0.0
             for group in _groups(hidden, lanes, units)
@@ -111,9 +113,9 @@ def test_rows_are_filled_up_with_zeros(dtype, lanes, slots):
         cleared, zeros = _target(count * padded, kind)
         jobs = prepare.Jobs(shape, hidden, padded)
         jobs.rows(zeros.data_ptr(), None, count)
-        jobs.rows(target.data_ptr(), source, count)
-        jobs.rows(target.data_ptr(), source, count, hidden, add=True)
-        _run(shape, hidden, jobs, slots)
+        jobs.rows(target.data_ptr(), "s", count)
+        jobs.rows(target.data_ptr(), "s", count, hidden, add=True)
+        _run(shape, hidden, jobs, slots, s=source)
         wanted = torch.nn.functional.pad(source[:-1] + source[1:], (0, padded - hidden))
         assert torch.equal(target.view(count, padded), wanted)
         assert not zeros.any()
@@ -125,8 +127,8 @@ def test_what_is_not_contiguous_is_copied():
     shape, source = _shape("float64", 8, 5), torch.randn(5, 3, dtype=torch.float64).t()
     _, target = _target(3 * 8, torch.float64)
     jobs = prepare.Jobs(shape, 5, 8)
-    jobs.rows(target.data_ptr(), source, 3)
-    _run(shape, 5, jobs, 1)
+    jobs.rows(target.data_ptr(), "s", 3)
+    _run(shape, 5, jobs, 1, s=source)
     assert torch.equal(target.view(3, 8)[:, :5], source)
 
 

@@ -1,15 +1,14 @@
-"""The compiled kernels of each cell, made when they are first needed, and how one is launched."""
+"""The compiled kernels of each cell, made when they are first needed."""
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 
 from celda.engines.cpu import cache as disk
-from celda.engines.cpu import jit, machine, threads
+from celda.engines.cpu import jit, machine
 from celda.engines.cpu.backward import BackwardKernel
 from celda.engines.cpu.forward import ForwardKernel
 from celda.engines.cpu.kernel import Arguments, Shape
@@ -50,19 +49,15 @@ class Compiled:
     arguments: Arguments
     code: jit.Compiled
 
-    def launch(self, values: dict[str, int], layout: Layout, weights: int, begin: int, end: int) -> None:
-        """Run the steps begin..end, numbered as they are run; `weights` are multiplied with a row a step.
 
-        On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or
-        the units where the rows are few and the weights more than a cache holds.
-        """
-        parts = torch.get_num_threads() if weights * layout.batch > ALONE else 1
-        few = layout.rows < FEW * layout.steps * parts and weights > LARGE
-        chunks = parts if layout.batch >= 4 * parts and not few else 1
-        bounds = layout.bounds(chunks, begin, end)
-        values |= {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr()}
-        block = self.arguments.pack(values)
-        threads.run(self.code.address("kernel"), ctypes.addressof(block), parts)
+def share(layout: Layout, weights: int) -> tuple[int, int]:
+    """How many threads run a step, and into how many ranges the rows are cut: as many, or one if they share the units.
+
+    `weights` are multiplied with a row a step.
+    """
+    parts = torch.get_num_threads() if weights * layout.batch > ALONE else 1
+    few = layout.rows < FEW * layout.steps * parts and weights > LARGE
+    return parts, parts if layout.batch >= 4 * parts and not few else 1
 
 
 @cache

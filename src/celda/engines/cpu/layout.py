@@ -39,7 +39,6 @@ class Layout:
     hidden: int
     padded: int  # hidden, filled up to whole vectors
     reverse: bool
-    start: int
     offset: Tensor  # (T + 1,) int64
     active: Tensor  # (T,) int64
     lengths: Tensor | None  # (B,), sorted
@@ -50,7 +49,9 @@ class Layout:
     def of(call: Call, lanes: int) -> Layout:
         """The layout of a call on vectors of `lanes` elements."""
         x, hidden = call.inputs[call.cell.inputs[0]], call.states[0].shape[-1]
-        steps, batch = x.shape[0], x.shape[1]
+        steps, batch, padded = x.shape[0], x.shape[1], -(-hidden // lanes) * lanes
+        if call.lengths is None and call.resets is None:
+            return _plain(steps, batch, hidden, padded, call.reverse)
         lengths, order, resets = None, None, call.resets
         offset, active = _dense(steps, batch)
         if call.lengths is not None:
@@ -65,8 +66,12 @@ class Layout:
             carry[1:steps].masked_fill_(within, 0)
             if not call.reverse:
                 carry[0].masked_fill_(resets[0], 0)
-        padded = -(-hidden // lanes) * lanes
-        return Layout(steps, batch, hidden, padded, call.reverse, call.start, offset, active, lengths, order, carry)
+        return Layout(steps, batch, hidden, padded, call.reverse, offset, active, lengths, order, carry)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the sizes alone say how the rows lie; there is one such layout for all calls of these sizes."""
+        return self.order is None and self.carry is None
 
     @cached_property
     def rows(self) -> int:
@@ -104,8 +109,16 @@ class Layout:
 
         Each is (last step as they were run, how many, first row, end of the rows).
         """
-        offset = range(0, self.rows + 1, self.batch) if self.order is None else self.offset.tolist()
         found, end = [], self.steps
+        if self.order is None:
+            count = max(1, most // self.batch)
+            while end:
+                begin = max(0, end - count)
+                low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
+                found.append((end - 1, end - begin, low * self.batch, high * self.batch))
+                end = begin
+            return found
+        offset = self.offset.tolist()
         while end:
             begin = end - 1
             place = (lambda s: offset[self.steps - s]) if self.reverse else (lambda s: offset[s])
@@ -221,8 +234,12 @@ class Layout:
             "padded": self.padded,
             "first": self.first,
             "direction": self.direction,
-            "time": self.start,
             "offset": self.offset.data_ptr(),
             "active": self.active.data_ptr(),
             "carry": 0 if self.carry is None else self.carry.data_ptr(),
         }
+
+
+@lru_cache(maxsize=256)
+def _plain(steps: int, batch: int, hidden: int, padded: int, reverse: bool) -> Layout:
+    return Layout(steps, batch, hidden, padded, reverse, *_dense(steps, batch), None, None, None)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from math import prod
 
 import torch
 from torch import Tensor
@@ -13,19 +11,19 @@ from torch import Tensor
 from celda.engines.call import Call
 from celda.engines.cpu import pool
 from celda.engines.cpu.kernel import Shape
-from celda.engines.cpu.kernels import backward_kernel, backward_program, forward_kernel, forward_program, shape_of
+from celda.engines.cpu.kernels import backward_program, forward_program, shape_of
+from celda.engines.cpu.launches import forward_launches, sweep_launches
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.prepare import Jobs
-from celda.engines.cpu.program import BackwardProgram, ForwardProgram
+from celda.engines.cpu.program import ForwardProgram
 from celda.engines.cpu.shield import shielded
 from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted
 from celda.engines.operations import TORCH
 from celda.language.expression import Node
 
-HOIST = 4, 24  # with fewer sequences than this, the products with the input are done for all steps at once: the first
-LARGE = (
-    2**19
-)  # where they have at most so many weights, in bytes, and the second where they have more than a cache holds
+# With fewer sequences than this, the products with the input are done for all steps at once: the first where they have
+# at most so many weights, in bytes, and the second where they have more than a cache holds.
+HOIST = 4, 24
+LARGE = 2**19
 FEWEST = (
     1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
 )
@@ -64,129 +62,42 @@ class Passed:
         return self.layout.before(around)
 
 
-@lru_cache(maxsize=1024)
-def _offsets(sizes: tuple[tuple[str, int], ...]) -> tuple[dict[str, int], int]:
-    """Where each buffer begins, and how much all of them take; in elements.
-
-    They lie end to end, so that several may be viewed as one; as each holds whole vectors, each begins on one.
-    """
-    begin, total = {}, 0
-    for name, size in sizes:
-        begin[name] = total
-        total += size
-    return begin, total
-
-
-class Workspace:
-    """The buffers of one launch side by side in one piece of memory, and the jobs that fill them."""
-
-    def __init__(self, layout: Layout, shape: Shape, dtype: torch.dtype, sizes: dict[str, int]) -> None:
-        self._begin, total = _offsets(tuple(sizes.items()))
-        self._lease = pool.lease((total,), dtype)
-        base = self._lease.tensor.data_ptr()
-        self.address = {name: base + begin * dtype.itemsize for name, begin in self._begin.items()}
-        self.jobs = Jobs(shape, layout.hidden, layout.padded)
-        self._layout, self._dtype = layout, dtype
-
-    def take(self, program: ForwardProgram, plan: LaunchPlan, weights: Mapping[str, Tensor]) -> None:
-        """Jobs that lay out the weights of a forward kernel."""
-        bias = self.address["bias"]
-        for name in program.cell_vectors:
-            self.jobs.rows(self.address[f"vector_{name}"], weights[name], 1)
-        for name, weight, blocks, units in plan.panels:
-            self.jobs.forward_panel(self.address[name], weights[weight], blocks, units)
-        self.jobs.rows(bias, None, len(program.maps))
-        for name, block, m, count in program.bias_runs:
-            if name in weights:
-                array, place = weights[name], m * self._layout.padded * self._dtype.itemsize
-                self.jobs.rows(bias + place, array, count, block * self._layout.hidden, add=True)
-
-    def view(self, name: str, *shape: int) -> Tensor:
-        """What begins at a buffer as a tensor, which may be looked at for as long as this object lives."""
-        begin = self._begin[name]
-        return self._lease.tensor[begin : begin + prod(shape)].view(shape)
-
-
-@dataclass(frozen=True, eq=False)
-class LaunchPlan:
-    """What of a launch is the same for all calls of the same sizes."""
-
-    sizes: dict[str, int]  # of the workspace
-    panels: tuple[tuple[str, str, tuple[int, ...], int], ...]  # name, array, its blocks, unit blocks a tile takes
-
-
-@lru_cache(maxsize=1024)
-def forward_plan(
-    program: ForwardProgram, shape: Shape, b: int, h: int, p: int, widths: tuple[int, ...], hoist: bool
-) -> LaunchPlan:
-    """The buffers of a forward kernel; `widths` are those of what the program is given."""
-    sizes = {f"state_{state}": 2 * b * p for state in program.cell.states}
-    sizes |= {"bias": len(program.maps) * p, "scratch": b * len(program.crossing) * p}
-    sizes |= {f"vector_{name}": p for name in program.cell_vectors}
-    panels = []
-    for s, stage in enumerate(program.stages):
-        for k, q in enumerate(stage.products):
-            if not (hoist and program.is_hoisted(q)):
-                depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
-                panels.append((f"panel_{s}_{k}", q.weight, q.blocks, shape.units(len(stage.maps))))
-                sizes[panels[-1][0]] = p * len(q.blocks) * depth
-    return LaunchPlan(sizes, tuple(panels))
-
-
-@lru_cache(maxsize=1024)
-def _sweep_plan(back: BackwardProgram, shape: Shape, b: int, h: int, p: int, slots: int) -> LaunchPlan:
-    sizes = {f"{what}_{state}": b * p for what in ("carried", "first") for state in back.cell.states}
-    sizes |= {"sums": slots * (len(back.maps) + len(back.vectors)) * p, "scratch": b * len(back.crossing) * p}
-    sizes |= {f"vector_{name}": p for name in back.vectors}
-    panels = []
-    for k, products in enumerate(back.products):
-        for q, product in enumerate(products):
-            terms = back.terms(product)
-            blocks = tuple(term.block for term in terms)
-            panels.append((f"panel_{k}_{q}", terms[0].weight, blocks, shape.units(len(products))))
-            sizes[panels[-1][0]] = len(blocks) * h * p
-    return LaunchPlan(sizes, tuple(panels))
-
-
 @shielded
 def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None = None) -> Passed:
     """Run the forward kernel; when training, keep what the sweep will read.
 
     With a `lease` of the caller's own, that is in the buffers it gives, and the output lies alone.
     """
-    cell, shape, dtype = call.cell, shape_of(call.states[0].dtype, call.states[0].shape[1]), call.states[0].dtype
+    cell, like = call.cell, call.states[0]
+    shape, dtype = shape_of(like.dtype, like.shape[1]), like.dtype
     layout = Layout.of(call, shape.lanes)
     program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
     states = layout.initial(call.states)
     given = [layout.gather(evaluate(node, call)) for node in program.given]
-    n, b, h, p, maps = layout.rows, layout.batch, layout.hidden, layout.padded, len(program.maps)
-    large = program.ahead * h * max((g.shape[1] for g in given), default=0) * dtype.itemsize > LARGE
-    new, hoist = call.states[0].new_empty, program.ahead > 0 and b < HOIST[large]
-    compiled = forward_kernel(cell, shape, program.record, hoist, layout.carry is not None)
-    plan = forward_plan(program, shape, b, h, p, tuple(g.shape[1] for g in given), hoist)
-    space = Workspace(layout, shape, dtype, plan.sizes)
-    jobs, values = space.jobs, dict.fromkeys(compiled.arguments.panels, 0)  # hoisted products need none
-    values |= layout.numbers() | space.address
-    for state, first in zip(cell.states, states, strict=True):
-        address = space.address[f"state_{state}"]
-        for turn in range(1 if layout.order is None else 2):
-            jobs.rows(address + turn * b * p * dtype.itemsize, first, b)
-    space.take(program, plan, call.weights)
-    around, output = layout.around(states[0]) if training and lease is None else (None, new(n, h))
+    n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
+    widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
+    large = program.ahead * h * max(widths, default=0) * dtype.itemsize > LARGE
+    hoist = program.ahead > 0 and b < HOIST[large]
+    ready = forward_launches(program, layout, shape, widths, moves, hoist, tuple(call.weights), training)
+    launch = ready.take()
+    around, output = layout.around(states[0]) if training and lease is None else (None, like.new_empty(n, h))
     lease = lease or pool.lease
     record = lease((n, len(program.record), p), dtype)
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = hoisted(program, given, call.weights, layout) if hoist else None
-    values |= {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
-    for k, value in enumerate(given):
-        moves = int(value.shape[0] == n)
-        values |= {f"given_{k}": value.data_ptr(), f"given_{k}_stride": value.shape[1], f"given_{k}_moves": moves}
-    values |= {"operand_moves": int(training), "output": output.data_ptr(), "record": record.tensor.data_ptr()}
+    values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
+    values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)}
+    values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
-    values |= jobs.arguments()
-    compiled.launch(values, layout, maps * h * (h + sum(g.shape[1] for g in given)), 0, layout.steps)
-    final = layout.final(space.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p))
+    launch.run(values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
+    final = layout.final(launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p))
+    ready.give_back(launch)
     return Passed(program, layout, shape, given, states, output, final, around, record, operands)
+
+
+def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The initial states as sources of jobs."""
+    return {f"{name} at 0": state for name, state in zip(names, states, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -203,25 +114,15 @@ def sweep(
 ) -> tuple[list[Tensor | None], tuple[Tensor, ...], dict[str, Tensor]]:
     """Run the backward kernel: the gradients of what was given (rows), of the initial states, and of the weights."""
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
-    back, dtype = backward_program(cell), passed.output.dtype
+    back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
     n, b, h, p, maps = layout.rows, layout.batch, layout.hidden, layout.padded, len(program.maps)
-    compiled = backward_kernel(cell, shape, program.record, layout.carry is not None)
-    slots, lines = torch.get_num_threads(), maps + len(back.vectors)
-    plan = _sweep_plan(back, shape, b, h, p, slots)
-    space = Workspace(layout, shape, dtype, plan.sizes)
-    jobs = space.jobs
-    for state, d, first in zip(cell.states, layout.sorted(d_final), passed.states, strict=True):
-        jobs.rows(space.address[f"carried_{state}"], d, b)
-        jobs.rows(space.address[f"first_{state}"], first, b)
-    jobs.rows(space.address["sums"], None, slots * lines)
-    for name in program.cell_vectors:
-        jobs.rows(space.address[f"vector_{name}"], call.weights[name], 1)
-    for name, weight, blocks, units in plan.panels:
-        jobs.backward_panel(space.address[name], call.weights[weight], blocks, units)
+    ready = sweep_launches(program, layout, shape, slots)
+    launch = ready.take()
     upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output)
-    values = layout.numbers() | space.address | jobs.arguments()
-    values |= {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr()}
+    values = {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr(), "time": call.start}
     values["record"] = passed.record.tensor.data_ptr()
+    d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(d_final), strict=True)}
+    sources: dict[str, Tensor | None] | None = {**call.weights, **_at_0(cell.states, passed.states), **d_last}
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & _read(node))
     operands = [lease.tensor for lease in passed.operands]
     gradients = WeightGradients(
@@ -230,14 +131,15 @@ def sweep(
     spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
     adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
     for span in _windows(spans, layout, adjoint.tensor):
-        compiled.launch(values | span.numbers, layout, maps * h * h, *span.steps)
-        values["job_count"] = 0
+        launch.run(values | span.numbers, sources, *span.steps)
+        sources = None
         gradients.add(span.adjoint, span.rows)
     d_given, d_weights = gradients.result()
-    total = space.view("sums", slots, lines, p).sum(0)[:, :h]
+    total = launch.view("sums", slots, maps + len(back.vectors), p).sum(0)[:, :h]
     d_weights |= bias_gradients(program, call.weights, total)
     d_weights |= {name: total[maps + k] for k, name in enumerate(back.vectors)}
-    d_states = layout.d_initial(space.view(f"carried_{cell.states[0]}", len(cell.states), b, p))
+    d_states = layout.d_initial(launch.view(f"carried_{cell.states[0]}", len(cell.states), b, p))
+    ready.give_back(launch)
     return d_given, d_states, d_weights
 
 

@@ -8,6 +8,7 @@ they begin.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from functools import cache, lru_cache, partial
 
 import torch
@@ -24,42 +25,59 @@ FIELDS = ("kind", "target", "source", "places", "count", "columns", "units")
 
 
 class Jobs:
-    """The list of jobs of one launch; `target`s and offsets are addresses and numbers of elements."""
+    """The list of jobs of a launch. A `target` is an address; a source goes by its name, and where it lies is told anew
+    before every run."""
 
     def __init__(self, shape: Shape, hidden: int, padded: int) -> None:
         self._shape, self._hidden, self._padded = shape, hidden, padded
         self._rows: list[int] = []
+        self._sources: list[tuple[int, str, int]] = []  # where in the table, of what, and how many bytes into it
         self._held: list[object] = []
 
-    def forward_panel(self, target: int, weight: Tensor, blocks: tuple[int, ...], units: int) -> None:
-        """Blocks (H, K) of a matrix as [group][k][unit block][block][lane]."""
-        self._panel(FORWARD, target, weight, blocks, units)
+    def forward_panel(self, target: int, source: str, columns: int, blocks: tuple[int, ...], units: int) -> None:
+        """Blocks (H, columns) of a matrix as [group][k][unit block][block][lane]."""
+        self._panel(FORWARD, target, source, columns, blocks, units)
 
-    def backward_panel(self, target: int, weight: Tensor, blocks: tuple[int, ...], units: int) -> None:
+    def backward_panel(self, target: int, source: str, blocks: tuple[int, ...], units: int) -> None:
         """Blocks (H, H) for their transposed product, as [group][block][row][unit block][lane]."""
-        self._panel(BACKWARD, target, weight, blocks, units)
+        self._panel(BACKWARD, target, source, self._hidden, blocks, units)
 
-    def _panel(self, kind: int, target: int, weight: Tensor, blocks: tuple[int, ...], units: int) -> None:
-        weight, places = weight.contiguous(), _places(blocks)
-        self._held += weight, places
-        self._rows += (kind, target, weight.data_ptr(), places.data_ptr(), len(blocks), weight.shape[1], units)
+    def _panel(self, kind: int, target: int, source: str, columns: int, blocks: tuple[int, ...], units: int) -> None:
+        places = _places(blocks)
+        self._held.append(places)
+        self._add(kind, target, source, 0, places.data_ptr(), len(blocks), columns, units)
 
-    def rows(self, target: int, source: Tensor | None, count: int, first: int = 0, add: bool = False) -> None:
-        """`count` rows of H elements from element `first` of `source` on, or zeros: written, or added, to `target`."""
-        address = 0
+    def rows(self, target: int, source: str | None, count: int, first: int = 0, add: bool = False) -> None:
+        """`count` rows of H elements from element `first` of a source on, or zeros: written, or added, to `target`."""
+        offset = first * (8 if self._shape.dtype == "float64" else 4)
+        self._add(ROWS, target, source, offset, 0, count, int(add), 0)
+
+    def _add(self, kind: int, target: int, source: str | None, offset: int, *rest: int) -> None:
         if source is not None:
-            source = source.contiguous()
-            self._held.append(source)
-            address = source.data_ptr() + first * source.element_size()
-        self._rows += (ROWS, target, address, 0, count, int(add), 0)
+            self._sources.append((len(self._rows) + FIELDS.index("source"), source, offset))
+        self._rows += (kind, target, 0, *rest)
 
     def arguments(self) -> dict[str, int]:
-        """What the kernel is told; this object must live until it has run."""
-        table = (ctypes.c_int64 * len(self._rows))(*self._rows)
-        compiled = _compiled(self._shape)  # held too: of two threads that compile it at once, one has it alone
-        self._held += table, compiled
+        """What the kernel is told, when all jobs are there; this object must live until it has run."""
+        self._table = (ctypes.c_int64 * len(self._rows))(*self._rows)
+        compiled = _compiled(self._shape)  # held: of two threads that compile it at once, one has it alone
+        self._held.append(compiled)
         code = compiled.address("prepare")
-        return {"prepare": code, "jobs": ctypes.addressof(table), "job_count": len(self._rows) // len(FIELDS)}
+        return {"prepare": code, "jobs": ctypes.addressof(self._table), "job_count": len(self._rows) // len(FIELDS)}
+
+    def take(self, sources: Mapping[str, Tensor | None]) -> list[Tensor]:
+        """Point at these sources, None for zeros; what is returned must live until the jobs are done."""
+        table, held = self._table, []
+        for place, name, offset in self._sources:
+            source = sources[name]
+            if source is None:
+                table[place] = 0
+                continue
+            if not source.is_contiguous():
+                source = source.contiguous()
+                held.append(source)
+            table[place] = source.data_ptr() + offset
+        return held
 
 
 @lru_cache(maxsize=1024)

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from celda.engines.call import Call
 from celda.engines.cpu import threads
-from celda.engines.cpu.kernels import FEW, Compiled, forward_kernel, forward_program, shape_of
+from celda.engines.cpu.kernels import FEW, forward_program, shape_of
+from celda.engines.cpu.launches import Launch, forward_launches
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.passes import Workspace, evaluate, forward_plan
+from celda.engines.cpu.passes import evaluate
 from celda.engines.cpu.shield import shielded
 
 WORTH = 2**17  # multiply-adds a step and layer below which a second thread costs more than it brings
@@ -69,32 +70,32 @@ class _Layer:
     def __init__(self, call: Call) -> None:
         cell, like, (batch, hidden) = call.cell, call.states[0], call.states[0].shape
         shape, program = shape_of(like.dtype, hidden), forward_program(cell, (), False)
-        layout, kernel = Layout.of(call, shape.lanes), forward_kernel(cell, shape, (), False, False)
+        layout = Layout.of(call, shape.lanes)
         given = [layout.gather(evaluate(node, call)) for node in program.given]
         widths = tuple(value.shape[1] for value in given)
-        plan = forward_plan(program, shape, batch, hidden, layout.padded, widths, False)
-        space = Workspace(layout, shape, like.dtype, plan.sizes)
-        buffers = space.view(f"state_{cell.states[0]}", len(cell.states), 2, batch, layout.padded).zero_()
+        moves, arrays = (False,) * len(given), tuple(call.weights)
+        launch = forward_launches(program, layout, shape, widths, moves, False, arrays, False).take()  # for good
+        buffers = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, batch, layout.padded).zero_()
         operands = like.new_zeros(len(program.operands), batch, layout.padded)
         self.states, self.output = buffers[..., :hidden], torch.empty_like(like)
         self._call, self._nodes = replace(call, weights={}), program.given
         self._plain = all(node.op == "input" for node in program.given)
         self._order = [cell.inputs.index(n.name) if self._plain else k for k, n in enumerate(program.given)]
 
-        values = dict.fromkeys(kernel.arguments.names, 0) | layout.numbers() | space.address
-        values |= {f"operand_{k}": operand.data_ptr() for k, operand in enumerate(operands)}
-        values |= {f"given_{k}_stride": width for k, width in enumerate(widths)}
-        space.take(program, plan, call.weights)
-        kernel.launch(values | space.jobs.arguments() | {"steps": 0}, layout, 0, 0, 1)
-        self._bind(kernel, values, layout, len(program.maps) * hidden * (hidden + sum(widths)))
-        self._held = space, operands, layout, kernel
+        fixed = {f"operand_{k}": operand.data_ptr() for k, operand in enumerate(operands)}
+        new = dict.fromkeys([f"given_{k}" for k in range(len(given))] + ["output", "record", "hoisted", "time"], 0)
+        first = {f"{state} at 0": value for state, value in zip(cell.states, call.states, strict=True)}
+        launch.run({**new, **fixed, "steps": 0}, {**call.weights, **first}, 0, 1)  # lays the weights out
+        self._bind(launch, {**launch.constants, **new, **fixed}, len(program.maps) * hidden * (hidden + sum(widths)))
+        self._held = launch, operands
 
-    def _bind(self, kernel: Compiled, values: dict[str, int], layout: Layout, weights: int) -> None:
+    def _bind(self, launch: Launch, values: dict[str, int], weights: int) -> None:
         """Make the blocks of arguments for even and odd steps, and the calls with them."""
+        layout, kernel = launch.layout, launch.kernel
         parts = torch.get_num_threads() if weights * layout.batch > WORTH else 1
         chunks = parts if layout.batch >= FEW * parts else 1  # shares of the rows, or else of the units
         bounds, offset, active = layout.bounds(chunks), torch.zeros(3).long(), torch.tensor([0, layout.batch])
-        values |= {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr()}
+        values |= {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr(), "job_count": 0}
         odd = {"steps": 2, "offset": offset.data_ptr(), "active": active.data_ptr()}
         self._blocks = [kernel.arguments.pack(values), kernel.arguments.pack(values | odd)]
         code, self._rows = kernel.code.address("kernel"), (bounds, offset, active)
@@ -109,11 +110,12 @@ class _Layer:
         """
         (even, run_even), (odd, run_odd) = zip(self._blocks, self._run, strict=True)
         order = [*zip(given_at, self._order, strict=True)]
+        expressions = None if self._plain else self._values
 
         def step(turn: int, inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
             block, run = (odd, run_odd) if turn else (even, run_even)
-            if not self._plain:
-                inputs = self._values(inputs, time)
+            if expressions is not None:
+                inputs = expressions(inputs, time)
             held = []
             for place, k in order:
                 value = inputs[k]

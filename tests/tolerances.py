@@ -5,5 +5,7 @@ import torch
 TOLERANCES: dict[tuple[str, torch.dtype], dict[str, float]] = {
     ("reference", torch.float64): {"rtol": 1e-10, "atol": 1e-10},
     ("reference", torch.float32): {"rtol": 1e-4, "atol": 1e-5},
+    ("cpu", torch.float64): {"rtol": 1e-12, "atol": 1e-12},
+    ("cpu", torch.float32): {"rtol": 1e-5, "atol": 1e-5},
     ("reference", torch.bfloat16): {"rtol": 5e-2, "atol": 5e-2},
 }

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from celda.cells import CELLS
-from celda.engines import Call, Result, choose
+from celda.engines import Call
 from celda.engines.reference import run
-from celda.errors import CeldaError
 from celda.language import cell, gate, linear, parameter, sigmoid, tanh, time, where
 from tests.calls import WIDTHS, random_call
 from tests.engines.loops import LOOPS
@@ -339,17 +338,18 @@ def test_a_call_changes_none_of_its_tensors():
     assert all(torch.equal(a, b) for a, b in zip(before, tensors(call), strict=True))
 
 
-def test_the_plan_says_which_engine_and_why():
-    plan = choose()
-    assert plan.engine == "reference"
-    assert str(plan).startswith("engine: reference\nwhy: ")
-    assert "was asked for" in choose("reference").reason
-    result = plan.run(make("rnn"))
-    assert isinstance(result, Result)
-    assert result.output.shape == (STEPS, BATCH, HIDDEN)
-    with pytest.raises(CeldaError, match=r"There is no engine 'fast'; write engine='auto' or one of 'reference'"):
-        choose("fast")
-
-
 def test_the_widths_of_the_test_calls_are_those_of_the_shipped_cells():
     assert {name for c in CELLS.values() for name in c.inputs} <= set(WIDTHS)
+
+
+def test_what_lies_past_an_end_leaves_no_trace():
+    call = random_call(CELLS["lstm"], steps=5, batch=3, lengths=torch.tensor([5, 2, 0]))
+    x, weights = call.inputs["x"], {name: w.requires_grad_() for name, w in call.weights.items()}
+    past = torch.arange(5).unsqueeze(1) >= call.lengths
+    found = []
+    for filling in (0.0, float("nan")):
+        given = x.masked_fill(past.unsqueeze(-1), filling).requires_grad_()
+        output = run(replace(call, inputs={"x": given}, weights=weights)).output
+        found.append((output, *torch.autograd.grad(output.square().sum(), [given, *weights.values()])))
+    for clean, poisoned in zip(*found, strict=True):
+        assert torch.equal(clean, poisoned)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from celda.engines.reference.operations import TORCH
+from celda.engines.operations import TORCH
 from celda.language import Cell, Term
 from celda.language.calculus import Gradient
 from celda.language.expression import LEAVES, Node

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from celda import language as L
-from celda.engines.reference.operations import TORCH
+from celda.engines.operations import TORCH
 from celda.language.expression import COMPARISONS, HIDDEN, LEAVES, Node, Value, topological
 from celda.language.operations import OPERATIONS
 

@@ -5,6 +5,7 @@ import torch
 
 import celda
 from celda import CeldaError
+from celda.language import cell, gate, linear, tanh
 
 X = torch.randn(4, 2, 3)
 PACKED = torch.nn.utils.rnn.pack_sequence([torch.randn(2, 3)])
@@ -32,9 +33,9 @@ MISTAKES = {
     "numpy input": (lambda: lstm()(X.numpy()), "ndarray"),
     "wrong width": (lambda: lstm()(X[..., :2]), "input_size=3"),
     "one dimension": (lambda: lstm()(X[0, 0]), "shape (3)"),
-    "no steps": (lambda: lstm()(X[:0]), "at least one step"),
-    "float64 into float32": (lambda: lstm()(X.double()), "x.to(torch.float32)"),
-    "integers": (lambda: lstm()(X.long()), "x.to(torch.float32)"),
+    "no steps": (lambda: lstm()(X[:0]), "at least one"),
+    "float64 into float32": (lambda: lstm()(X.double()), ".to(torch.float32)"),
+    "integers": (lambda: lstm()(X.long()), ".to(torch.float32)"),
     "one state of two": (lambda: lstm()(X, torch.zeros(1, 2, 5)), "the states (h, c)"),
     "state of another batch": (lambda: lstm()(X, (torch.zeros(1, 3, 5),) * 2), "must be (1, 2, 5)"),
     "lengths too long": (lambda: lstm()(X, lengths=[4, 9]), "the input has 4 steps"),
@@ -45,7 +46,38 @@ MISTAKES = {
     "an input the cell has not": (lambda: lstm()(X, image=X), "none besides its input"),
     "an input of another width": (
         lambda: celda.Recurrent("image_rnn", {"x": 3, "image": 2}, 5)(X, image=torch.zeros(2, 7)),
-        "last dimension must be 2",
+        "give (2, 2), constant over time, or (4, 2, 2)",
+    ),
+    "an input of another batch": (
+        lambda: celda.Recurrent("image_rnn", {"x": 3, "image": 2}, 5)(X, image=torch.zeros(1, 2)),
+        "give (2, 2), constant over time",
+    ),
+    "an input of another dtype": (
+        lambda: celda.Recurrent("image_rnn", {"x": 3, "image": 2}, 5)(X, image=torch.zeros(2, 2).double()),
+        ".to(torch.float32)",
+    ),
+    "bidirectional as text": (lambda: celda.LSTM(3, 5, bidirectional="yes"), "neither True nor False"),
+    "a list of cells": (lambda: celda.Recurrent(["lstm"], 3, 5), "no cell ['lstm']"),
+    "state of another dtype": (lambda: lstm()(X, (torch.zeros(1, 2, 5).double(),) * 2), ".to(torch.float32)"),
+    "lengths as text": (lambda: lstm()(X, lengths="ab"), "whole numbers"),
+    "packed rows of another width": (
+        lambda: lstm()(torch.nn.utils.rnn.pack_sequence([torch.randn(2, 7)])),
+        "pack sequences of 3 columns",
+    ),
+    "packed rows of another dtype": (
+        lambda: lstm()(torch.nn.utils.rnn.pack_sequence([torch.randn(2, 3).double()])),
+        ".to(torch.float32)",
+    ),
+    "a packed batch for a cell with further inputs": (
+        lambda: celda.Recurrent("image_rnn", {"x": 3, "image": 2}, 5)(PACKED),
+        "a PackedSequence cannot hold",
+    ),
+    "states for too many packed sequences": (
+        lambda: lstm()(
+            torch.nn.utils.rnn.pack_sequence([torch.randn(1, 3), torch.randn(2, 3)], enforce_sorted=False),
+            (torch.zeros(1, 3, 5),) * 2,
+        ),
+        "must be (1, 2, 5)",
     ),
     "packed with lengths": (lambda: lstm()(PACKED, lengths=[2]), "PackedSequence holds its lengths"),
     "stepper of both directions": (lambda: lstm(bidirectional=True).stepper(), "cannot be stepped"),
@@ -81,3 +113,26 @@ def test_a_foreign_state_file_is_refused_and_changes_nothing(tmp_path):
             stepper.restore(tmp_path / name)
     assert stepper.state is before
     assert stepper.steps == 1
+
+
+def test_leaving_out_biases_that_have_a_first_value_warns():
+    @cell
+    def own(x, h):
+        return gate("h", tanh, linear(x, h), bias=1.0)
+
+    with pytest.warns(UserWarning, match="leaves out the initial biases"):
+        celda.Recurrent(own, 3, 5, bias=False)
+
+
+def test_resets_may_be_a_list_as_lengths_may():
+    layer, flags = lstm(batch_first=True), [[True, False, True, False]] * 2
+    x = X.transpose(0, 1)
+    torch.testing.assert_close(layer(x, resets=flags)[0], layer(x, resets=torch.tensor(flags))[0])
+
+
+def test_a_trace_is_a_mapping():
+    layer = lstm()
+    with celda.trace(layer) as t:
+        layer(X)
+    assert "f" in t
+    assert "zz" not in t

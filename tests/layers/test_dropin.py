@@ -157,3 +157,28 @@ def test_positional_arguments_mean_what_they_mean_in_torch():
     assert celda.LSTM(3, 4, 2, False, True, 0.1, True).bidirectional
     assert celda.RNN(3, 4, 1, "relu", False).bias is False
     assert celda.RNN(3, 4, nonlinearity="relu").nonlinearity == "relu"
+
+
+def test_arguments_go_by_torchs_names():
+    ours, theirs = celda.LSTM(3, 4), torch.nn.LSTM(3, 4)
+    ours.load_state_dict(theirs.state_dict())
+    x, state = torch.randn(5, 2, 3), (torch.randn(1, 2, 4), torch.randn(1, 2, 4))
+    torch.testing.assert_close(ours(input=x, hx=state)[0], theirs(input=x, hx=state)[0])
+    assert (ours.mode, celda.RNN(3, 4, nonlinearity="relu").mode) == (theirs.mode, "RNN_RELU")
+
+
+def test_an_empty_batch_gives_an_empty_output():
+    ours, theirs = celda.GRU(3, 4), torch.nn.GRU(3, 4)
+    x = torch.zeros(5, 0, 3)
+    assert ours(x)[0].shape == theirs(x)[0].shape == (5, 0, 4)
+
+
+def test_dropout_on_a_packed_batch_draws_as_torch_does():
+    ours, theirs = celda.LSTM(3, 4, 2, dropout=0.5), torch.nn.LSTM(3, 4, 2, dropout=0.5)
+    ours.load_state_dict(theirs.state_dict())
+    packed = torch.nn.utils.rnn.pack_sequence([torch.randn(5, 3), torch.randn(3, 3)])
+    outputs = []
+    for layer in (ours, theirs):
+        torch.manual_seed(0)
+        outputs.append(layer(packed)[0].data)
+    torch.testing.assert_close(*outputs)

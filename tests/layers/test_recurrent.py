@@ -191,7 +191,8 @@ def test_numbers_of_weights_are_those_of_the_papers():
 
 
 def test_without_biases_there_are_none():
-    layer = celda.Recurrent(own, 3, 4, bias=False)
+    with pytest.warns(UserWarning, match="initial biases"):
+        layer = celda.Recurrent(own, 3, 4, bias=False)
     assert not any("bias" in name for name, _ in layer.named_parameters())
     layer(torch.randn(2, 1, 3))
 
@@ -258,7 +259,8 @@ def test_trace_finds_the_layer_inside_a_model_and_stops_after_the_block():
 
 def test_plan_says_which_engine_runs_and_why():
     plan = str(make("lstm").plan())
-    assert "engine: reference" in plan
+    assert "engine: cpu" in plan
+    assert "engine: reference" in str(make("lstm").plan(torch.zeros(2, 1, 3, dtype=torch.bfloat16)))
     assert "why: " in plan
     assert "asked for" in str(make("lstm", engine="reference").plan())
 

@@ -13,7 +13,7 @@ def find(cell: str | Cell) -> Cell:
     """The cell of that name, or the cell itself."""
     if isinstance(cell, Cell):
         return cell
-    if cell not in CELLS:
+    if not isinstance(cell, str) or cell not in CELLS:
         raise CeldaError(
             f"There is no cell {cell!r}. Write one of {', '.join(CELLS)}, or give a cell of your own (@cell)."
         )

@@ -36,6 +36,8 @@ def cells(
     if latex:
         show(cell.latex())
         return
+    import torch
+
     from celda.engines import choose
     from celda.language.schedule import schedule
 
@@ -44,7 +46,7 @@ def cells(
     show(cell.doc, "", *("  " + line for line in cell.equations().splitlines()), "")
     show(f"inputs: {', '.join(cell.inputs)}; states: {', '.join(cell.states)}; gates: {', '.join(cell.gates)}")
     show(f"one layer of 64 inputs and 64 units has {weights:,} weights")
-    show(f"products in a row within a step: {stages}", str(choose()))
+    show(f"products in a row within a step: {stages}", str(choose("auto", torch.zeros(1))))
     if svg is not None:
         show(f"drawing: {svg}")
 

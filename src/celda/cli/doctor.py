@@ -14,7 +14,7 @@ def doctor() -> None:
     import torch
 
     import celda
-    from celda.engines import ENGINES, choose
+    from celda.engines import NAMES, choose
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none that torch can use"
     rows = [
@@ -24,9 +24,9 @@ def doctor() -> None:
         ("processor", f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"),
         ("GPU", gpu),
         *((name, importlib.metadata.version(name)) for name in ("accelerate", "numpy", "pandas", "scikit-learn")),
-        ("engines", ", ".join(ENGINES)),
+        ("engines", ", ".join(NAMES)),
     ]
-    show(table("This machine", ("", ""), rows), "", str(choose()))
+    show(table("This machine", ("", ""), rows), "", str(choose("auto", torch.zeros(1))))
     show(_check())
 
 

@@ -1,42 +1,114 @@
-"""Which engine runs a call, and why: never silently."""
+"""Which engine runs a call, and why: never silently.
+
+An engine is a function from a `Call` to a `Result`. `reference` runs anything; `cpu` is compiled for the cell and the
+processor. `CELDA_ENGINE=reference` (or `cpu`) in the environment decides for every layer that was left at "auto".
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from celda.engines import library
 from celda.engines.call import Call, Engine, Result
+from celda.engines.library import know
 from celda.engines.reference import run as reference
+from celda.engines.stream import Stream, onlooker
 from celda.errors import CeldaError
 
-ENGINES: dict[str, Engine] = {"reference": reference}
+NAMES = ("reference", "cpu")
+_HAS_COMPILER = find_spec("llvmlite") is not None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The engine that runs a call, and the reason in words."""
+    """The engine that runs a call, and the reason in words; `operator`: by an operator of torch that others can see."""
 
     engine: str
     reason: str
+    operator: bool = False
 
     def __str__(self) -> str:
         return f"engine: {self.engine}\nwhy: {self.reason}"
 
     def run(self, call: Call) -> Result:
         """Run `call` on the chosen engine."""
-        return ENGINES[self.engine](call)
+        if self.engine == "reference":
+            return reference(call)
+        return library.run(call) if self.operator else _engine(self.engine)(call)
+
+    def stream(self, calls: Sequence[Call]) -> Stream | None:
+        """A stack of layers, given by their first `calls`, to be run step by step; None: only a call at a time."""
+        if self.engine != "cpu" or self.operator:
+            return None
+        from celda.engines import cpu
+
+        return cpu.Streaming(calls)
 
 
-def choose(engine: str = "auto") -> Plan:
-    """The plan for a call where `engine` was asked for."""
-    if engine not in ("auto", *ENGINES):
-        raise CeldaError(
-            f"There is no engine {engine!r}; write engine='auto' or one of {', '.join(map(repr, ENGINES))}."
-        )
-    if engine != "auto":
-        return Plan(engine, f"engine={engine!r} was asked for")
-    return Plan(
-        "reference", "it is the only engine in this version: torch operations in a loop; fused engines come later"
-    )
+def check_engine(engine: str, given: str = "engine") -> None:
+    """`engine`, which was given as `given`, is "auto" or names an engine."""
+    if engine not in ("auto", *NAMES):
+        raise CeldaError(f"{given}={engine!r}: there is no such engine; write 'auto', {', '.join(map(repr, NAMES))}.")
 
 
-__all__ = ["ENGINES", "Call", "Engine", "Plan", "Result", "choose"]
+def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
+    """The plan for the input `x` of a layer that was asked for `engine`; `others`: what else the call is given.
+
+    Raises CeldaError where the cpu engine was asked for by name and cannot run the input.
+    """
+    asked, by = engine, f"engine={engine!r}"
+    if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE", "auto")) != "auto":
+        by = f"CELDA_ENGINE={asked}"
+        check_engine(asked, "CELDA_ENGINE")
+    check_engine(asked)
+    if asked == "reference":
+        return Plan("reference", f"{by} was asked for")
+    hindrance = _hindrance(x, others)
+    if hindrance is None:
+        reason = "kernels compiled for this cell and processor" if asked == "auto" else f"{by} was asked for"
+        seen = library.seen((x, *others))
+        return Plan("cpu", f"{reason}, as the operator celda::sequence" if seen else reason, seen)
+    if asked == "cpu" and engine == "cpu":
+        raise CeldaError(f"{by} was asked for, but {hindrance}: write engine='auto'.")
+    return Plan("reference", f"torch operations in a loop, because {hindrance}")
+
+
+def _hindrance(x: Tensor, others: Sequence[Tensor]) -> str | None:
+    """Why the cpu engine cannot run `x`, or None where it can."""
+    if not x.is_cpu:
+        return f"the input is on {x.device} and the fused kernels run on the CPU"
+    if x.dtype not in (torch.float32, torch.float64):
+        return f"the input is {x.dtype} and the fused kernels compute in float32 and float64"
+    if x.numel() == 0:
+        return "the batch is empty"
+    if torch._C._are_functorch_transforms_active():
+        return "torch.func transforms see through torch operations only"
+    if forward_ad._current_level >= 0:
+        return "derivatives in forward mode see through torch operations only"
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return "torch.jit.trace sees torch operations only"
+    dtype = x.dtype
+    for tensor in (x, *others):
+        if type(tensor) not in library.PLAIN and not isinstance(tensor, library.TRACED):
+            return f"there is a {type(tensor).__name__} and the fused kernels read plain tensors"
+        if tensor.dtype != dtype or not tensor.is_cpu:
+            return f"the input is {dtype} on {x.device}, and with it comes {tensor.dtype} on {tensor.device}"
+    return None if _HAS_COMPILER else "llvmlite is not installed (pip install llvmlite)"
+
+
+@cache
+def _engine(name: str) -> Callable[[Call], Result]:
+    from celda.engines import cpu  # the compiler is started when it is first needed
+
+    return lambda call: cpu.run(call, reference)
+
+
+__all__ = ["NAMES", "Call", "Engine", "Plan", "Result", "Stream", "check_engine", "choose", "know", "onlooker"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import NoReturn
 
 from celda.language.errors import CellError
@@ -91,6 +92,22 @@ class Cell:
         place = {node: number for number, node in enumerate(self.nodes)}
         together = {**self.gates, **self.outputs}
         return dict(sorted(together.items(), key=lambda item: place[item[1]]))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The cell's name and a digest of its step: the same in every process, another for any other equations."""
+        number = {node: k for k, node in enumerate(self.nodes)}
+        graph = (
+            self.inputs,
+            self.states,
+            self.weights,
+            [(n.op, [number[a] for a in n.args], n.name, n.value, n.width) for n in number],
+            [(number[n], [(number[t.operand], t.weight, t.block) for t in m.terms]) for n, m in self.linear.items()],
+            [(number[n], m.biases) for n, m in self.linear.items()],
+            [(number[n], name) for n, name in self.vectors.items()],
+            [(name, number[n]) for name, n in self.named.items()],
+        )
+        return f"{self.name}-{sha256(repr(graph).encode()).hexdigest()[:16]}"
 
     def count(self, input_size: int | Mapping[str, int], hidden_size: int, bias: bool = True) -> int:
         """How many numbers one layer of this cell learns, each bias counted as often as it is stored."""

@@ -52,7 +52,7 @@ OPERATIONS: dict[str, Operation] = {
     "negate": Operation("-{0}", "-{0}", lambda a, y, d: (-d,), 5),
     "sigmoid": _function("σ", lambda a, y, d: (d * (y * (1 - y)),), r"\sigma"),
     "tanh": _function("tanh", lambda a, y, d: (d * (1 - y * y),)),
-    "relu": _function("relu", lambda a, y, d: (where(y > 0, d, 0.0),), r"\operatorname{{relu}}"),
+    "relu": _function("relu", lambda a, y, d: (where(y <= 0, 0.0, d),), r"\operatorname{{relu}}"),
     "identity": Operation("{0}", "{0}", lambda a, y, d: (d,)),
     "exp": _function("exp", lambda a, y, d: (d * y,)),
     "log": _function("log", lambda a, y, d: (d / a[0],)),

@@ -40,7 +40,7 @@ def levels(nodes: Iterable[Node], product: str) -> dict[Node, int]:
     """How many products in a row each node waits for; `product` is the operation that counts as one."""
     level: dict[Node, int] = {}
     for node in nodes:
-        level[node] = max((level.get(arg, 0) for arg in node.args), default=0) + (node.op == product)
+        level[node] = max([0, *(level.get(arg, 0) for arg in node.args)]) + (node.op == product)
     return level
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from celda import cells
-from celda.engines import Call, Plan, choose
+from celda.engines import Call, Plan, check_engine, choose, know
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.layers import doors, packed
@@ -41,6 +41,12 @@ class Recurrent(nn.Module):
         proj_size, recurrent_dropout, zoneout, layer_norm, heads: not built yet; anything but the default says so.
         init: "torch", uniform within 1 / sqrt(H).
         engine: "auto", or the name of an engine; `plan` says which runs and why.
+
+    `torch.compile` and `torch.export` see one operator a layer and direction; where a saved program is loaded,
+    `celda.layers` must have been imported and, for a cell of your own, a layer of it made. `torch.func` and derivatives
+    in forward mode are taken through the reference. Under `torch.autocast` an input of float32 or less is taken and
+    outputs and states have the dtype of autocast, as with torch.nn.LSTM; in between a layer computes in the dtype of
+    its weights. float64 is left alone.
     """
 
     def __init__(
@@ -71,22 +77,33 @@ class Recurrent(nn.Module):
             if value:
                 raise CeldaError(f"{name} is not built yet in this version: leave it out.")
         doors.check_sizes(hidden_size, num_layers, dropout)
+        doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         check_init(init)
-        choose(engine)
+        check_engine(engine)
         if dropout and num_layers == 1:
             warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
         self.cell = cells.find(cell)
+        know(self.cell)
         self.input_sizes = doors.input_sizes(self.cell, input_size)
         self.input_size = self.input_sizes[self.cell.inputs[0]]
         self.hidden_size, self.num_layers, self.bias = hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
         self.proj_size, self.init, self.engine = proj_size, init, engine
+        if not bias and any(value for w in self.cell.weights if w.is_bias for value in w.initial):
+            warnings.warn(
+                f"bias=False leaves out the initial biases that the cell {self.cell.name} asks for with "
+                "gate(..., bias=...).",
+                stacklevel=2,
+            )
         self._trace: Trace | None = None
+        self._names: list[dict[str, str]] = []  # of each layer and direction: what an array is called here
         for layer in range(num_layers):
             for suffix in self._suffixes:
-                for name, size in self._arrays(layer).items():
+                sizes = self._arrays(layer)
+                self._names.append({name: f"{name}_l{layer}{suffix}" for name in sizes})
+                for name, size in sizes.items():
                     array = torch.empty(size, device=device, dtype=dtype)
-                    self.register_parameter(f"{name}_l{layer}{suffix}", nn.Parameter(array))
+                    self.register_parameter(self._names[-1][name], nn.Parameter(array))
         self.reset_parameters()
 
     @property
@@ -103,14 +120,14 @@ class Recurrent(nn.Module):
             if self.bias or not w.is_bias
         }
 
-    def _weights(self, layer: int, suffix: str) -> dict[str, Tensor]:
-        return {name: getattr(self, f"{name}_l{layer}{suffix}") for name in self._arrays(layer)}
+    def _weights(self, place: int) -> dict[str, Tensor]:
+        """What one layer and direction learns; `place` counts directions first."""
+        return {name: getattr(self, mine) for name, mine in self._names[place].items()}
 
     def reset_parameters(self) -> None:
         """Draw the weights anew, in the order and from the numbers that torch.nn.LSTM would use."""
-        for layer in range(self.num_layers):
-            for suffix in self._suffixes:
-                initialise(self.cell, self._weights(layer, suffix), self.hidden_size, self.init)
+        for place in range(len(self._names)):
+            initialise(self.cell, self._weights(place), self.hidden_size, self.init)
 
     def forward(
         self,
@@ -145,11 +162,17 @@ class Recurrent(nn.Module):
                 raise CeldaError(
                     "A PackedSequence holds its lengths: give a padded tensor with lengths=, resets= or inputs."
                 )
+            doors.check_packed(x, self.input_size, self._like, self.cell)
+            self._check_states(states, int(x.batch_sizes[0]))
             result, new = packed.through(x, states, lambda x, s, n: self._run(x, s, n, None, {}, self.training))
             return result, self._bare(new)
-        doors.check_input(x, self.input_size, self.weight)
-        doors.check_further(inputs, self.input_sizes, self.cell)
-        batched = x.dim() == 3
+        doors.check_input(x, self.input_size, self._like)
+        batched, time_axis = x.dim() == 3, int(self.batch_first and x.dim() == 3)
+        doors.check_steps(x.shape[time_axis], x)
+        batch = x.shape[1 - time_axis] if batched else 1
+        if inputs or len(self.input_sizes) > 1:
+            doors.check_further(inputs, self.input_sizes, self.cell, x, batch)
+        resets = None if resets is None else doors.check_resets(resets, x)
         if not batched:  # one sequence: a batch of one
             states = None if states is None else tuple(s.unsqueeze(1) for s in states)
             inputs = {
@@ -160,15 +183,18 @@ class Recurrent(nn.Module):
         elif self.batch_first:
             inputs = {name: value.transpose(0, 1) if value.dim() == 3 else value for name, value in inputs.items()}
             x, resets = x.transpose(0, 1), None if resets is None else resets.transpose(0, 1)
-        steps, batch = x.shape[:2]
-        checked = None if lengths is None else doors.check_lengths(lengths, batch, steps, x.device)
-        resets = None if resets is None else doors.check_resets(resets, steps, batch, x.device)
+        self._check_states(states, batch)
+        checked = None if lengths is None else doors.check_lengths(lengths, batch, x.shape[0], x.device)
         if checked is not None and resets is not None:  # past its end a sequence has nothing to reset
-            resets = resets & (torch.arange(steps, device=x.device).unsqueeze(1) < checked)
+            resets = resets & (torch.arange(x.shape[0], device=x.device).unsqueeze(1) < checked)
         y, new = self._run(x, states, checked, resets, inputs, self.training)
         if not batched:
             return y.squeeze(1), self._bare(tuple(s.squeeze(1) for s in new))
         return y.transpose(0, 1) if self.batch_first else y, self._bare(new)
+
+    def _check_states(self, states: tuple[Tensor, ...] | None, batch: int) -> None:
+        if states is not None:
+            doors.check_states(states, self.cell.states, (len(self._names), batch, self.hidden_size), self._like)
 
     def _run(
         self,
@@ -180,42 +206,85 @@ class Recurrent(nn.Module):
         training: bool,
         start: int = 0,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Every layer and direction over (T, B, I), in the dtype of the weights; under autocast it gives its dtype."""
+        lower, like = doors.autocast(self._like), self._like
+        if lower is None:
+            return self._layers(x, states, lengths, resets, inputs, training, start)
+        states = states and tuple(state.to(like.dtype) for state in states)
+        inputs = {name: value.to(like.dtype) for name, value in inputs.items()}
+        with torch.autocast(like.device.type, enabled=False):
+            y, new = self._layers(x.to(like.dtype), states, lengths, resets, inputs, training, start)
+        return y.to(lower), tuple(state.to(lower) for state in new)
+
+    def _layers(
+        self,
+        x: Tensor,
+        states: tuple[Tensor, ...] | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        inputs: Mapping[str, Tensor],
+        training: bool,
+        start: int,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Every layer and direction over (T, B, I); see `celda.engines.Call` for what is passed on."""
         names, directions = self.cell.states, len(self._suffixes)
-        wanted = (self.num_layers * directions, x.shape[1], self.hidden_size)
-        states = states or tuple(x.new_zeros(wanted) for _ in names)
-        doors.check_states(states, names, wanted)
+        states = states or tuple(x.new_zeros(len(self._names), x.shape[1], self.hidden_size) for _ in names)
         further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
         keep = tuple(self.cell.named) if self._trace is not None else ()
-        plan, results, y = choose(self.engine), [], x
+        weights = [self._weights(place) for place in range(len(self._names))]
+        plan, results, y = self._plan(x, weights, *states, *further.values()), [], x
         for layer in range(self.num_layers):
-            below = F.dropout(y, self.dropout, training) if layer and self.dropout else y
-            for direction, suffix in enumerate(self._suffixes):
-                first = tuple(state[layer * directions + direction] for state in states)
-                given = {self.cell.inputs[0]: below, **further}
-                weights, reverse = self._weights(layer, suffix), direction == 1
-                call = Call(self.cell, given, first, weights, lengths, resets, reverse, start, keep)
+            below = self._drop(y, lengths) if layer and self.dropout and training else y
+            given = {self.cell.inputs[0]: below, **further}
+            for direction in range(directions):
+                place = layer * directions + direction
+                first, reverse = tuple(state[place] for state in states), direction == 1
+                call = Call(self.cell, given, first, weights[place], lengths, resets, reverse, start, keep)
                 results.append(plan.run(call))
             y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output
         if self._trace is not None:
             self._trace.record([r.kept for r in results])
+        if len(results) == 1:
+            return y, tuple(state.unsqueeze(0) for state in results[0].states)
         return y, tuple(torch.stack([r.states[k] for r in results]) for k in range(len(names)))
+
+    def _drop(self, y: Tensor, lengths: Tensor | None) -> Tensor:
+        """Dropout between layers; of steps within a sequence only, so that a packed batch draws as in torch."""
+        if lengths is None or not doors.concrete(lengths):
+            return F.dropout(y, self.dropout)
+        within = torch.arange(y.shape[0], device=y.device).unsqueeze(1) < lengths
+        dropped = torch.zeros_like(y)
+        dropped[within] = F.dropout(y[within], self.dropout)
+        return dropped
 
     def _bare(self, states: tuple[Tensor, ...]) -> State:
         return states[0] if len(states) == 1 else states
 
     @property
-    def weight(self) -> Tensor:
+    def _like(self) -> Tensor:
         """The first array of the layer: its dtype and device are the layer's."""
-        return next(self.parameters())
+        like: Tensor = getattr(self, next(iter(self._names[0].values())))
+        return like
 
     def plan(self, x: Tensor | None = None) -> Plan:
-        """Which engine would run the input `x`, and why; print it."""
-        return choose(self.engine)
+        """Which engine would run the input `x` (default: one like the weights), and why; print it."""
+        x = self._like if x is None else x
+        x = x if doors.autocast(self._like) is None else x.to(self._like.dtype)
+        return self._plan(x, [self._weights(place) for place in range(len(self._names))])
+
+    def _plan(self, x: Tensor, weights: Sequence[Mapping[str, Tensor]], *others: Tensor) -> Plan:
+        given = list(others)
+        for each in weights:
+            given += each.values()
+        return choose(self.engine, x, given)
 
     def stepper(self, batch_size: int = 1) -> Stepper:
         """The layer one step at a time, for streams; see `Stepper`."""
         return Stepper(self, batch_size)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        know(self.cell)
 
     def extra_repr(self) -> str:
         """The arguments that differ from the defaults."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter, methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from celda.engines import Call, Plan, Stream, onlooker
 from celda.errors import CeldaError
-from celda.layers.doors import check_states, shape
+from celda.files import written_aside
+from celda.layers.doors import check_further, check_kind, check_states, shape
 
 if TYPE_CHECKING:
     from celda.layers.recurrent import Recurrent
+
+_VERSION, _ADDRESS = attrgetter("_version"), methodcaller("data_ptr")
 
 
 class Stepper:
@@ -22,6 +29,12 @@ class Stepper:
 
     `y_t = stepper(x_t)` takes (B, I) and gives (B, H); `stepper.state` is a tuple with one (layers, B, H) tensor a
     state, and may be assigned. Feeding a sequence step by step gives what the layer gives for all of it.
+
+    Where the engine can, a step is a direct call of machine code on weights that were laid out for it beforehand, and
+    `plan` says whether. They are laid out anew when torch says that a weight was changed or replaced, and at `reset`.
+    torch does not count what is written through `weight.data` or a NumPy view: after that, call `reset`.
+
+    Steppers are independent of one another, also those of one layer; each may be used by one thread at a time.
     """
 
     def __init__(self, layer: Recurrent, batch_size: int = 1) -> None:
@@ -29,9 +42,11 @@ class Stepper:
             raise CeldaError(
                 "A bidirectional layer needs the end of a sequence first, so it cannot be stepped: use one direction."
             )
-        if not isinstance(batch_size, int) or batch_size < 1:
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
             raise CeldaError(f"batch_size={batch_size!r} cannot be: write a whole number of at least 1.")
         self.layer, self.batch_size = layer, batch_size
+        self._further = layer.cell.inputs[1:]
+        self._sizes = [torch.Size((batch_size, width)) for width in layer.input_sizes.values()]
         self.reset()
 
     @property
@@ -41,37 +56,114 @@ class Stepper:
     def reset(self) -> None:
         """Forget everything: zero states, step 0."""
         self.steps = 0
-        self._state = tuple(self.layer.weight.new_zeros(self._wanted) for _ in self.layer.cell.states)
+        zeros = tuple(self.layer._like.new_zeros(self._wanted) for _ in self.layer.cell.states)
+        self._state: tuple[Tensor, ...] | None = zeros  # what the next step goes on from; None: what the stream holds
+        self._stream: Stream | None = None
+        self._bind()
 
     @property
     def state(self) -> tuple[Tensor, ...]:
-        """One (layers, B, H) tensor a state of the cell."""
+        """One (layers, B, H) tensor a state of the cell; later steps do not change it."""
+        if self._state is None:
+            assert self._stream is not None  # it took the state
+            self._state = self._stream.read()
         return self._state
 
     @state.setter
-    def state(self, states: Tensor | tuple[Tensor, ...]) -> None:
+    def state(self, states: Tensor | Sequence[Tensor]) -> None:
         states = (states,) if isinstance(states, Tensor) else tuple(states)
-        check_states(states, self.layer.cell.states, self._wanted)
-        self._state = tuple(s.detach().to(self.layer.weight) for s in states)
+        check_states(states, self.layer.cell.states, self._wanted, self.layer._like)
+        self._state = tuple(s.detach().to(self.layer._like) for s in states)
 
-    @torch.no_grad()
     def __call__(self, x: Tensor, **inputs: Tensor) -> Tensor:
         """The output of the next step: (B, I) in, (B, H) out; further inputs are (B, width)."""
-        if tuple(x.shape) != (self.batch_size, self.layer.input_size):
-            raise CeldaError(
-                f"A step is ({self.batch_size}, {self.layer.input_size}), one row a sequence; given: {shape(x)}."
-            )
-        y, self._state = self.layer._run(x.unsqueeze(0), self._state, None, None, inputs, False, self.steps)
+        given = (x, *map(inputs.get, self._further)) if inputs else (x,)
+        if len(inputs) != len(self._further) or self.layer._trace is not None:
+            return self._layer(x, inputs)
+        kind = self._kind
+        for value, size in zip(given, self._sizes):  # noqa: B905  (counted above, and here every microsecond is felt)
+            if type(value) is not Tensor or value.shape != size or value.dtype is not kind or not value.is_cpu:
+                return self._layer(x, inputs)
+        stream = self._bound()
+        if stream is None or onlooker() is not None:
+            return self._layer(x, inputs)
+        if self._state is not None:
+            stream.write(self._state)
+            self._state = None
+        steps = self.steps
+        self.steps = steps + 1
+        return stream.step(given, steps)  # type: ignore[arg-type]  # they fit
+
+    def plan(self) -> Plan:
+        """Which engine would run the next step, how, and why; print it."""
+        plan, hindrance = self.layer.plan(), self._hindrance()
+        if plan.engine == "reference":
+            return plan
+        if hindrance is None and self._bound() is not None:
+            return replace(plan, reason=f"{plan.reason}, called directly on weights laid out beforehand")
+        return replace(plan, reason=f"{plan.reason}, for a sequence of one step at a time, because {hindrance}")
+
+    def _hindrance(self) -> str | None:
+        """Why a step is a call of the layer, or None where the engine decides."""
+        arrays = self.layer._parameters
+        computed = [name for names in self.layer._names for name in names.values() if name not in arrays]
+        if computed:
+            return f"{computed[0]} is computed anew at every call"
+        if any(array is not None and array.is_inference() for array in arrays.values()):
+            return "torch counts no changes of weights that were made in inference mode"
+        return "the gates are traced" if self.layer._trace is not None else onlooker()
+
+    def _bound(self) -> Stream | None:
+        """The stream with the weights as they are now, if there is one."""
+        if self._stream is None:
+            return self._bind()
+        arrays = self._arrays()
+        if [*map(_VERSION, arrays)] == self._versions and [*map(_ADDRESS, arrays)] == self._addresses:
+            return self._stream
+        return self._bind()
+
+    def _bind(self) -> Stream | None:
+        """Have the stream made, where the engine has one."""
+        layer, self._state, self._stream = self.layer, self.state, None
+        if self._hindrance() is not None:
+            return None
+        cell, like, calls = layer.cell, layer._like, []
+        state = like.new_zeros(self.batch_size, layer.hidden_size)
+        for number in range(layer.num_layers):
+            widths = layer.input_sizes | ({cell.inputs[0]: layer.hidden_size} if number else {})
+            given = {name: like.new_zeros(1, self.batch_size, width) for name, width in widths.items()}
+            calls.append(Call(cell, given, (state,) * len(cell.states), layer._weights(number)))
+        self._kind, self._arrays = like.dtype, layer._parameters.values
+        self._held = [*self._arrays()]  # so that no other comes to the same address
+        self._versions, self._addresses = [*map(_VERSION, self._held)], [*map(_ADDRESS, self._held)]
+        self._stream = layer.plan().stream(calls)
+        return self._stream
+
+    @torch.no_grad()
+    def _layer(self, x: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        """A step as a call of the layer."""
+        layer, like = self.layer, self.layer._like
+        if not isinstance(x, Tensor) or tuple(x.shape) != self._sizes[0]:
+            given = shape(x) if isinstance(x, Tensor) else f"a {type(x).__name__}"
+            raise CeldaError(f"A step is ({self.batch_size}, {layer.input_size}), one row a sequence; given: {given}.")
+        check_kind("input", x, like)
+        x = x.unsqueeze(0)
+        check_further(inputs, layer.input_sizes, layer.cell, x, self.batch_size)
+        state = tuple(s.to(like) for s in self.state)
+        y, self._state = layer._run(x, state, None, None, inputs, False, self.steps)
         self.steps += 1
         return y[0]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has the state, and makes a stream of its own."""
+        return self.__dict__ | {"_state": self.state, "_stream": None, "_arrays": None, "_held": []}
+
     def save(self, path: str | Path) -> None:
         """Write the state to a safetensors file, aside first, then renamed."""
-        path = Path(path)
-        aside = path.with_name(path.name + ".part")
-        tensors = {name: value.contiguous() for name, value in zip(self.layer.cell.states, self._state, strict=True)}
-        save_file(tensors, aside, {"cell": self.layer.cell.name, "steps": str(self.steps)})
-        aside.replace(path)
+        tensors = {name: value.contiguous() for name, value in zip(self.layer.cell.states, self.state, strict=True)}
+        content = to_bytes(tensors, {"cell": self.layer.cell.name, "steps": str(self.steps)})
+        with written_aside(Path(path)) as aside:
+            aside.write_bytes(content)
 
     def restore(self, path: str | Path) -> None:
         """Take up the state that `save` wrote; a file of another cell or shape is refused and changes nothing."""

@@ -37,6 +37,9 @@ class Trace(Mapping[str, Tensor]):
             raise CeldaError("Nothing has been traced yet: call the layer inside the `with celda.trace(layer)` block.")
         return self._values[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 

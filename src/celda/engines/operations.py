@@ -1,4 +1,4 @@
-"""Each point-wise operation of the language in torch."""
+"""Each point-wise operation of the language in torch, for whichever engine wants it there."""
 
 from collections.abc import Callable
 

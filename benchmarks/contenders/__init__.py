@@ -1,0 +1,78 @@
+"""Who is measured, by task; contenders for one task compute the same, which is checked before they are timed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+import celda
+from benchmarks import cells
+from benchmarks.contenders import gemm, layers, loops, onnx_lstm, scan, steps
+from benchmarks.contenders.contender import Contender, Ready, Task
+from benchmarks.rows import Key
+
+_ONNX = ("onnx", "onnxruntime")
+_OPENVINO = ("onnx", "openvino")
+
+TASKS: dict[str, Task] = {
+    "lstm training": Task(
+        True,
+        {
+            "celda": Contender(layers.train(celda.LSTM)),
+            "torch.nn": Contender(layers.train(nn.LSTM)),
+            "JAX": Contender(scan.train(input_first=False), ("jax",)),
+            "JAX, input first": Contender(scan.train(input_first=True), ("jax",)),
+        },
+    ),
+    "lstm training, half full": Task(True, {"celda": Contender(layers.train(celda.LSTM, half_full=True))}),
+    "gru training": Task(
+        True,
+        {
+            "celda": Contender(layers.train(celda.GRU)),
+            "torch.nn": Contender(layers.train(nn.GRU)),
+        },
+    ),
+    "rnn training": Task(
+        True,
+        {
+            "celda": Contender(layers.train(celda.RNN)),
+            "torch.nn": Contender(layers.train(nn.RNN)),
+        },
+    ),
+    **{
+        f"{name} training": Task(
+            True,
+            {
+                "celda": Contender(layers.train(partial(celda.Recurrent, cell))),
+                "PyTorch loop": Contender(loops.train(partial(celda.Recurrent, cell), step)),
+            },
+        )
+        for name, cell, step in (
+            ("peephole", "peephole_lstm", loops.Peephole),
+            ("cifg", cells.cifg, loops.Coupled),
+            ("two_speed", cells.two_speed, loops.TwoSpeed),
+        )
+    },
+    "lstm inference": Task(
+        False,
+        {
+            "celda": Contender(layers.infer(celda.LSTM)),
+            "torch.nn": Contender(layers.infer(nn.LSTM)),
+            "ONNX Runtime": Contender(onnx_lstm.onnxruntime, _ONNX),
+            "OpenVINO": Contender(onnx_lstm.openvino(INFERENCE_PRECISION_HINT="f32"), _OPENVINO),
+            "OpenVINO's default": Contender(onnx_lstm.openvino(), _OPENVINO, 5e-2),  # bfloat16 where there is a unit
+        },
+    ),
+    "lstm step": Task(
+        False,
+        {
+            "celda": Contender(steps.stepper),
+            "nn.LSTM": Contender(steps.lstm),
+            "nn.LSTMCell": Contender(steps.lstm_cell),
+        },
+    ),
+    "gemm": Task(True, {"oneDNN": Contender(gemm.onednn), "torch.mm": Contender(gemm.mm)}),
+}
+
+__all__ = ["TASKS", "Contender", "Key", "Ready", "Task"]

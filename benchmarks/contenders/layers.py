@@ -1,0 +1,40 @@
+"""Whole sequences through layers, Celda's and torch.nn's alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.contenders.contender import Make, Ready, numbers, seeded, training
+from benchmarks.shapes import Shape, flops
+
+
+def train(make: Make, half_full: bool = False) -> Callable[[Shape], Ready]:
+    """Training of the layer that `make(I, H)` makes; `half_full`: with `lengths`."""
+
+    def build(shape: Shape) -> Ready:
+        layer = seeded(make, shape)
+        if not half_full:
+            return training(layer, lambda x: layer(x)[0], shape)
+        ends = lengths(shape)
+        full = training(layer, lambda x: layer(x, lengths=ends)[0], shape)
+        return Ready(full.call, full.flops * float(ends.sum()) / (shape.steps * shape.batch))
+
+    return build
+
+
+def infer(make: Make) -> Callable[[Shape], Ready]:
+    """Inference of the layer that `make(I, H)` makes."""
+
+    def build(shape: Shape) -> Ready:
+        layer, (x, _) = seeded(make, shape).eval(), numbers(shape)
+        return Ready(lambda: (layer(x)[0],), flops(layer, shape, training=False))
+
+    return build
+
+
+def lengths(shape: Shape) -> torch.Tensor:
+    """(B,) lengths evenly spread over 1..T in mixed order: half of T on average."""
+    mixed = torch.randperm(shape.batch, generator=torch.Generator().manual_seed(0))
+    return torch.linspace(1, shape.steps, shape.batch).round().long()[mixed]

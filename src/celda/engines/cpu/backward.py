@@ -1,0 +1,313 @@
+"""The backward kernel: the reverse sweep of any cell over a whole sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import lcm
+
+from llvmlite import ir
+
+from celda.engines.cpu import prepare
+from celda.engines.cpu.forward import for_share
+from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
+from celda.engines.cpu.maths import POINTWISE
+from celda.engines.cpu.program import BackwardProgram
+from celda.engines.cpu.threads import LINE
+from celda.language.expression import Node
+
+NUMBERS = (
+    "steps",
+    "batch",
+    "hidden",
+    "padded",
+    "first",
+    "direction",
+    "time",
+    "by_rows",
+    "chunks",
+    "prepare",
+    "jobs",
+    "job_count",
+)
+SPAN = (
+    "last",
+    "count",
+    "n_after",
+    "base_after",
+)  # the steps of a launch: the last one, how many, and the step after them
+ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "record", "adjoint", "carry", "sums")
+
+
+class BackwardKernel:
+    """Emits `kernel(slot, slots, arguments)`: `count` steps from `last` down, numbered as the forward kernel ran them.
+
+    A sweep may be cut into launches. `adjoint` receives dL/d(linear map), (rows, maps, H), of the launch's steps, and
+    holds that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded)
+    comes with dL/d(state after the last step) and, after the launch with step 0, goes with dL/d(initial state). `sums`
+    (parts, maps + vectors, padded) adds up what is a sum over all rows, the gradients of biases and vectors; by part,
+    so that its bits do not depend on how many threads came.
+    """
+
+    def __init__(self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool) -> None:
+        self.program, self.shape, self.record, self.resets = program, shape, record, resets
+        cell = program.cell
+        names = [*NUMBERS, *SPAN, *ADDRESSES]
+        names += [f"carried_{s}" for s in cell.states] + [f"first_{s}" for s in cell.states]
+        names += [f"vector_{name}" for name in program.vectors]
+        self.targets = tuple(s for s in cell.states if program.carry[s])
+        names += [f"panel_{k}_{q}" for k, stage in enumerate(program.products) for q in range(len(stage))]
+        self.arguments = Arguments(names)
+
+    def module(self) -> ir.Module:
+        """The kernel as a module of its own."""
+        self.m = ir.Module("backward")
+        f = Function(self.m, self.shape, self.arguments, "kernel", ("slot", "slots"), export=True)
+        e, b, products = f.e, f.e.b, self.program.products
+        stages = [self._stage(k, products[k]) for k in range(len(self.program.stages))]
+        counter, active, offset = f.function.args[-1], f.address("active"), f.address("offset")
+        first, direction, last = f.number("first"), f.number("direction"), f.number("last")
+        for name in ("count", "n_after", "base_after"):
+            f.number(name)
+        units = lcm(*(self.shape.units(max(len(p), 1)) for p in products))
+        least = lambda x, y: b.select(b.icmp_signed("<", x, y), x, y)  # noqa: E731
+        most = lambda x, y: b.select(b.icmp_signed(">", x, y), x, y)  # noqa: E731
+        work, end = (I64(1), I64(0)), (I64(1), I64(1))  # (multiply?, the rows end here?)
+
+        def step(
+            k: ir.Value,
+            carried: Sequence[ir.Value],
+            part: ir.Value,
+            r0: ir.Value,
+            r1: ir.Value,
+            j0: ir.Value,
+            j1: ir.Value,
+            threads: ir.Value,
+        ) -> list[ir.Value]:
+            n_after, base_after = carried  # of the step after this one, which was taken before
+            s = b.sub(last, k)
+            t = b.add(first, b.mul(s, direction))
+            n, base = f.whole(active, t), f.whole(offset, t)
+            # rows without a step before this one start from the initial state
+            has_before = b.icmp_signed(">", s, I64(0))
+            before = b.select(has_before, b.sub(t, direction), t)
+            n_before = b.select(has_before, f.whole(active, before), I64(0))
+            common = [part, s, t, base, base_after, f.whole(offset, before), n_before]
+            both = least(n, n_after)
+            b.call(stages[0], [*common, r0, least(r1, both), j0, j1, *work, f.block])
+            b.call(stages[0], [*common, most(r0, both), least(r1, n), j0, j1, I64(0), I64(0), f.block])
+            b.call(stages[0], [*common, most(r0, n), least(r1, n_after), j0, j1, *end, f.block])
+            for number, stage in enumerate(stages):
+                if number:
+                    b.call(stage, [*common, r0, least(r1, n), j0, j1, *work, f.block])
+                arrivals = b.add(b.mul(k, I64(len(stages))), I64(number + 1))
+                e.barrier(counter, threads, b.mul(arrivals, threads))
+            return [n, base]
+
+        def sweep(*share: ir.Value) -> None:
+            part, r0, r1, j0, j1, _ = share
+            carry = [f.number("n_after"), f.number("base_after")]
+            count = f.number("count")
+            _, (n, base) = e.loop(count, lambda k, c: step(k, c, *share), carry=carry)
+            done = b.icmp_signed(">", count, last)
+            common = [part, I64(-1), I64(0), I64(0), base, I64(0), I64(0)]
+            e.when(done, lambda: b.call(stages[0], [*common, r0, least(r1, n), j0, j1, *end, f.block]))
+
+        prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
+        for_share(f, units, sweep)
+        f.finish()
+        return self.m
+
+    def _stage(self, number: int, products: tuple[Node, ...]) -> ir.Function:
+        """Transposed products over a range of rows and unit blocks, if `multiply`, then the work on each vector.
+
+        With `end` the work is what is left after a row's first step.
+        """
+        inner = self._work(number, products)
+        finish = self._finish(products) if number == 0 else None
+        ints = ("part", "s", "t", "base", "after", "before", "n_before", "r0", "r1", "j0", "j1", "multiply", "end")
+        f = Function(self.m, self.shape, self.arguments, f"stage_{number}", ints)
+        e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(products), 1)
+        shapes = self.shape.tiles(columns)
+        buffer = b.alloca(e.scalar, size=max(most * units for units, most in shapes) * columns * lanes)
+        buffer.align = 64
+        hidden = f.number("hidden")
+        base = f.at["base"] if number else f.at["after"]
+        adjoint, row_size = f.address("adjoint"), b.mul(hidden, I64(len(self.program.maps)))
+        panels = [f.address(f"panel_{number}_{q}") for q in range(len(products))]
+        start = f.at["j0"]
+        for units, height in shapes:
+            width = units * columns
+
+            def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
+                def rows(r: ir.Value, n: int) -> None:
+                    acc = [e.const(0.0)] * (n * width)
+                    for q, product in enumerate(products):
+                        take, runs = [u * columns + q for u in range(units)], self.program.runs(product)
+                        whole, done = sum(count for _, count in runs), 0
+                        for m, count in runs:
+                            pointers = [
+                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), b.mul(hidden, I64(m)))
+                                for i in range(n)
+                            ]
+                            skipped = b.add(b.mul(j, I64(whole)), I64(done * units))
+                            panel = e.at(panels[q], b.mul(skipped, b.mul(hidden, I64(lanes))))
+                            depth = b.mul(f.at["multiply"], b.mul(hidden, I64(count)))
+                            acc, done = tile(e, acc, pointers, panel, depth, take, width), done + count
+                    for place, value in enumerate(acc):
+                        e.store(value, e.at(buffer, place * lanes))
+                    given = [f.at[x] for x in ("part", "s", "t", "base", "before", "n_before")]
+                    args = [*given, r, j, I64(n), I64(units), buffer, f.block]
+                    if finish is None:
+                        b.call(inner, args)
+                        return
+                    with b.if_else(b.icmp_signed("==", f.at["end"], I64(0))) as (goes_on, ends):
+                        with goes_on:
+                            b.call(inner, args)
+                        with ends:
+                            b.call(finish, args)
+
+                tiles(f, f.at["r0"], f.at["r1"], height, rows)
+
+            start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
+        f.finish()
+        return f.function
+
+    def _inner(self, name: str, columns: int, vector: Callable[[Function], None]) -> ir.Function:
+        ints = ("part", "s", "t", "base", "before", "n_before", "r", "j", "n", "units")
+        f = Function(self.m, self.shape, self.arguments, name, ints, ("acc",))
+        f.function.attributes.add("noinline")
+        f.each_vector(columns, lambda: vector(f))
+        f.finish()
+        return f.function
+
+    def _finish(self, products: tuple[Node, ...]) -> ir.Function:
+        """What is left after a row's first step: the adjoint of its initial state."""
+
+        def vector(f: Function) -> None:
+            e, b = f.e, f.e.b
+            here = b.add(b.mul(f.at["r"], f.number("padded")), b.mul(f.at["j"], I64(self.shape.lanes)))
+            for state in self.targets:
+                there = e.at(f.address(f"carried_{state}"), here)
+                e.store(b.fadd(e.load(there), self._product_sum(f, state, products)), there)
+
+        return self._inner("finish", max(len(products), 1), vector)
+
+    def _product_sum(self, f: Function, state: str, products: tuple[Node, ...]) -> ir.Value:
+        e, total = f.e, None
+        for node in self.program.carry[state]:
+            part = e.load(e.at(f.at["acc"], products.index(node) * self.shape.lanes))
+            total = part if total is None else e.b.fadd(total, part)
+        return total
+
+    def _work(self, number: int, products: tuple[Node, ...]) -> ir.Function:
+        """The point-wise work of a stage of the sweep on the vectors of a tile."""
+        return self._inner(f"work_{number}", max(len(products), 1), lambda f: self._vector(f, number, products))
+
+    def _vector(self, f: Function, number: int, products: tuple[Node, ...]) -> None:
+        e, b, program, lanes = f.e, f.e.b, self.program, self.shape.lanes
+        cell, maps = program.cell, len(program.maps)
+        hidden = f.number("hidden")
+        lane = b.mul(f.at["j"], I64(lanes))
+        here = b.add(f.plane(f.at["r"], 1, 0), lane)
+        row = b.add(f.at["base"], f.at["r"])
+        row_before = b.add(f.at["before"], f.at["r"])
+        begins = b.icmp_signed(">=", f.at["r"], f.at["n_before"])  # this is the row's first step
+        mask = f.mask(f.at["j"], hidden)
+        known: dict[Node, ir.Value] = {}
+        zero = e.const(0.0)
+
+        def goes_on(s: ir.Value) -> ir.Value:
+            at = b.add(b.mul(s, f.number("batch")), f.at["r"])
+            return b.fcmp_unordered("!=", e.load_scalar(e.at(f.address("carry"), at)), e.number(0.0))
+
+        into = goes_on(f.at["s"]) if self.resets else None
+        out_of = goes_on(b.add(f.at["s"], I64(1))) if self.resets else None
+
+        def recorded(node: Node, at_row: ir.Value) -> ir.Value:
+            there = f.plane(at_row, len(self.record), self.record.index(node))
+            return e.at(f.address("record"), there, lane)
+
+        def old_state(name: str) -> ir.Value:
+            initial = e.at(f.address(f"first_{name}"), here)
+            if cell.outputs[name] in self.record:
+                there = b.select(begins, initial, recorded(cell.outputs[name], row_before))
+                value = e.load(there)
+            else:
+                there = b.select(begins, initial, e.at(f.address("output"), f.plane(row_before, 1, 0, "hidden"), lane))
+                value = f.masked_load(there, mask)
+            return value if into is None else b.select(b.or_(begins, into), value, zero)
+
+        def adjoint(name: str) -> ir.Value:
+            value = e.load(e.at(f.address(f"carried_{name}"), here))
+            if program.carry[name]:
+                value = b.fadd(value, self._product_sum(f, name, products))
+            if out_of is not None:
+                value = b.select(out_of, value, zero)
+            if name == cell.states[0]:
+                upstream = e.at(f.address("upstream"), f.plane(row, 1, 0, "hidden"), lane)
+                value = b.fadd(value, f.masked_load(upstream, mask))
+            return value
+
+        def value(node: Node) -> ir.Value:
+            if node not in known:
+                known[node] = compute(node)
+            return known[node]
+
+        def scratch(node: Node) -> ir.Value:
+            k, count = program.crossing.index(node), len(program.crossing)
+            return e.at(f.address("scratch"), f.plane(f.at["r"], count, k), lane)
+
+        def compute(node: Node) -> ir.Value:
+            if node.op == "number":
+                return e.const(node.value)
+            if node.op == "time":
+                return e.broadcast(b.sitofp(b.add(f.number("time"), f.at["t"]), e.scalar))
+            if node.op == "parameter":
+                return e.load(e.at(f.address(f"vector_{node.name}"), lane))
+            if node.op == "state":
+                return old_state(node.name)
+            if node in program.forward:
+                if node in self.record:
+                    return e.load(recorded(node, row))
+                if node.op == "diagonal":
+                    name = cell.vectors[node]
+                    return b.fmul(e.load(e.at(f.address(f"vector_{name}"), lane)), value(node.args[0]))
+            elif program.level.get(node, 0) < number or (node.op == "adjoint" and number > 0):
+                return e.load(scratch(node))
+            elif node.op == "adjoint":
+                return adjoint(node.name)
+            elif node.op == "transposed":
+                return e.load(e.at(f.at["acc"], products.index(node) * lanes))
+            return POINTWISE[node.op](e, *(value(a) for a in node.args))
+
+        stores: list[tuple[ir.Value, ir.Value]] = []
+        for node in program.crossing:
+            if program.level[node] == number:
+                stores.append((value(node), scratch(node)))
+        summed: list[tuple[int, ir.Value]] = []
+        for k, m in enumerate(program.maps):
+            wanted = program.gradient.maps.get(m)
+            place = e.at(f.address("adjoint"), f.plane(row, maps, k, "hidden"), lane)
+            if wanted is None and number == 0:
+                f.masked_store(zero, place, mask)
+            elif wanted is not None and program.level[wanted] == number:
+                f.masked_store(value(wanted), place, mask)
+                summed.append((k, value(wanted)))
+        for name, node in program.gradient.vectors.items():
+            if program.level[node] == number:
+                summed.append((maps + program.vectors.index(name), value(node)))
+        for k, new in summed:
+            there = e.at(f.address("sums"), f.plane(f.at["part"], maps + len(program.vectors), k), lane)
+            stores.append((b.fadd(e.load(there), new), there))
+        for state in cell.states:
+            terms = [value(t) for t in program.carried[state] if program.level[t] == number]
+            there = e.at(f.address(f"carried_{state}"), here)
+            total = None
+            for term in terms:
+                total = term if total is None else b.fadd(total, term)
+            if number == 0:
+                stores.append((zero if total is None else total, there))
+            elif total is not None:
+                stores.append((b.fadd(e.load(there), total), there))
+        for new, there in stores:
+            e.store(new, there)

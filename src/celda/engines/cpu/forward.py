@@ -1,0 +1,250 @@
+"""The forward kernel: any cell over a whole sequence, its point-wise work done on products still in registers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import lcm
+
+from llvmlite import ir
+
+from celda.engines.cpu import prepare
+from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
+from celda.engines.cpu.maths import POINTWISE
+from celda.engines.cpu.program import ForwardProgram, ForwardStage
+from celda.engines.cpu.threads import LINE
+from celda.language.expression import Node
+
+NUMBERS = (
+    "steps",
+    "batch",
+    "hidden",
+    "padded",
+    "first",
+    "direction",
+    "time",
+    "by_rows",
+    "chunks",
+    "prepare",
+    "jobs",
+    "job_count",
+)
+ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "record", "carry", "hoisted")
+
+
+class ForwardKernel:
+    """Emits `kernel(slot, slots, arguments)` for a program.
+
+    Rows are packed: step t has `active[t]` rows, from row `offset[t]` on, the longest sequences first. With `by_rows`
+    each slot takes the rows bounds[slot]..bounds[slot + 1] through all steps and meets nobody; otherwise it takes a
+    share of the units, and all meet after every stage.
+    """
+
+    def __init__(self, program: ForwardProgram, shape: Shape, *, hoist: bool, resets: bool) -> None:
+        self.program, self.shape, self.hoist, self.resets = program, shape, hoist, resets
+        names = [*NUMBERS, *ADDRESSES]
+        names += [f"state_{s}" for s in program.cell.states]
+        names += [f"vector_{name}" for name in program.cell_vectors]
+        for k in range(len(program.given)):
+            names += [f"given_{k}", f"given_{k}_stride", f"given_{k}_moves"]
+        names += [f"operand_{k}" for k in range(len(program.operands))] + ["operand_moves"]
+        names += [f"panel_{s}_{p}" for s, stage in enumerate(program.stages) for p in range(len(stage.products))]
+        self.arguments = Arguments(names)
+
+    def module(self) -> ir.Module:
+        """The kernel as a module of its own."""
+        self.m = ir.Module("forward")
+        f = Function(self.m, self.shape, self.arguments, "kernel", ("slot", "slots"), export=True)
+        e, b = f.e, f.e.b
+        stages = [self._stage(k, stage) for k, stage in enumerate(self.program.stages)]
+        counter = f.function.args[-1]
+        active, offset = f.address("active"), f.address("offset")
+        steps, first, direction = f.number("steps"), f.number("first"), f.number("direction")
+        count = len(stages)
+
+        def step(s: ir.Value, r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value) -> None:
+            t = b.add(first, b.mul(s, direction))
+            n, base = f.whole(active, t), f.whole(offset, t)
+            stop = b.select(b.icmp_signed("<", n, r1), n, r1)
+            for k, stage in enumerate(stages):
+                b.call(stage, [s, t, base, r0, stop, j0, j1, f.block])
+                e.barrier(counter, threads, b.mul(b.add(b.mul(s, I64(count)), I64(k + 1)), threads))
+
+        prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
+        for_share(f, self._units(), lambda _, *share: e.loop(steps, lambda s, _: step(s, *share)))
+        f.finish()
+        return self.m
+
+    def _units(self) -> int:
+        """How many unit blocks a share is a multiple of, so that it cuts no tile of any stage."""
+        return lcm(*(self.shape.units(max(len(stage.maps), 1)) for stage in self.program.stages))
+
+    def _stage(self, number: int, stage: ForwardStage) -> ir.Function:
+        """Products of a stage over a range of rows and unit blocks; the point-wise work is a function of its own."""
+        epilogue = self._epilogue(number, stage)
+        ints = ("s", "t", "base", "r0", "r1", "j0", "j1")
+        f = Function(self.m, self.shape, self.arguments, f"stage{number}", ints)
+        e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(stage.maps), 1)
+        shapes = self.shape.tiles(columns)
+        most = max(most * units for units, most in shapes) * columns
+        buffer = b.alloca(e.scalar, size=most * lanes)
+        buffer.align = 64
+        padded, hidden = f.number("padded"), f.number("hidden")
+        row_of = {p: self._rows(f, p.operand) for p in stage.products}
+        panels = {p: f.address(f"panel_{number}_{k}") for k, p in enumerate(stage.products)}
+        bias, maps = f.address("bias"), [self.program.maps.index(m) for m in stage.maps]
+        hoisted = f.address("hoisted") if self.hoist else None
+        total = len(self.program.maps)
+        start = f.at["j0"]
+        for units, height in shapes:
+            width = units * columns
+
+            def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
+                masks = [f.mask(b.add(j, I64(u)), hidden) for u in range(units)] if self.hoist else []
+
+                def rows(r: ir.Value, n: int) -> None:
+                    acc = []
+                    for q in range(n):
+                        for u in range(units):
+                            lane = b.mul(b.add(j, I64(u)), I64(lanes))
+                            for m in maps:
+                                value = e.load(e.at(bias, b.mul(padded, I64(m)), lane))
+                                if hoisted is not None:
+                                    row = b.mul(b.add(f.at["base"], b.add(r, I64(q))), I64(total))
+                                    there = e.at(hoisted, b.mul(b.add(row, I64(m)), hidden), lane)
+                                    value = b.fadd(value, f.masked_load(there, masks[u]))
+                                acc.append(value)
+                    for p in stage.products:
+                        if self.hoist and self.program.is_hoisted(p):
+                            continue
+                        base, stride, depth = row_of[p]
+                        pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]
+                        take = [u * columns + stage.maps.index(m) for u in range(units) for m in p.maps]
+                        panel = e.at(panels[p], b.mul(j, b.mul(depth, I64(len(p.maps) * lanes))))
+                        acc = tile(e, acc, pointers, panel, depth, take, width)
+                    for k, value in enumerate(acc):
+                        e.store(value, e.at(buffer, k * lanes))
+                    given = [f.at[name] for name in ("s", "t", "base")]
+                    b.call(epilogue, [*given, r, j, I64(n), I64(units), buffer, f.block])
+
+                tiles(f, f.at["r0"], f.at["r1"], height, rows)
+
+            start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
+        f.finish()
+        return f.function
+
+    def _rows(self, f: Function, operand: Node) -> tuple[ir.Value, ir.Value, ir.Value]:
+        """Where an operand's row 0 of the step lies, the distance of its rows, and its width."""
+        e, b, program = f.e, f.e.b, self.program
+        padded, hidden = f.number("padded"), f.number("hidden")
+        if operand in program.given:
+            k = program.given.index(operand)
+            stride = f.number(f"given_{k}_stride")
+            skipped = b.mul(f.at["base"], f.number(f"given_{k}_moves"))
+            return e.at(f.address(f"given_{k}"), b.mul(skipped, stride)), stride, stride
+        if operand.op == "state":
+            return self._state(f, operand.name, f.at["s"]), padded, hidden
+        k = program.operands.index(operand)
+        skipped = b.mul(f.at["base"], f.number("operand_moves"))
+        return e.at(f.address(f"operand_{k}"), b.mul(skipped, padded)), padded, hidden
+
+    def _state(self, f: Function, name: str, s: ir.Value) -> ir.Value:
+        """The buffer that holds a state before step `s`: there are two, taken in turn."""
+        b = f.e.b
+        turn = b.mul(b.and_(s, I64(1)), b.mul(f.number("batch"), f.number("padded")))
+        return f.e.at(f.address(f"state_{name}"), turn)
+
+    def _epilogue(self, number: int, stage: ForwardStage) -> ir.Function:
+        """The point-wise work of a stage on the vectors of a tile."""
+        ints = ("s", "t", "base", "r", "j", "n", "units")
+        f = Function(self.m, self.shape, self.arguments, f"work{number}", ints, ("acc",))
+        f.function.attributes.add("noinline")
+        f.each_vector(max(len(stage.maps), 1), lambda: self._vector(f, number, stage))
+        f.finish()
+        return f.function
+
+    def _vector(self, f: Function, number: int, stage: ForwardStage) -> None:
+        e, b, program, lanes = f.e, f.e.b, self.program, self.shape.lanes
+        padded, hidden = f.number("padded"), f.number("hidden")
+        lane = b.mul(f.at["j"], I64(lanes))
+        here = b.add(f.plane(f.at["r"], 1, 0), lane)  # in a (batch, padded) buffer
+        row = b.add(f.at["base"], f.at["r"])
+        known: dict[Node, ir.Value] = {}
+
+        def value(node: Node) -> ir.Value:
+            if node not in known:
+                known[node] = compute(node)
+            return known[node]
+
+        def compute(node: Node) -> ir.Value:
+            if node in stage.maps:
+                return e.load(e.at(f.at["acc"], stage.maps.index(node) * lanes))
+            if node.op == "state":
+                return e.load(e.at(self._state(f, node.name, f.at["s"]), here))
+            if node.op == "number":
+                return e.const(node.value)
+            if node.op == "time":
+                return e.broadcast(b.sitofp(b.add(f.number("time"), f.at["t"]), e.scalar))
+            if node.op == "parameter":
+                return e.load(e.at(f.address(f"vector_{node.name}"), lane))
+            if node in program.crossing and program.stage_of(node) < number:
+                k = program.crossing.index(node)
+                there = b.add(f.plane(f.at["r"], len(program.crossing), k), lane)
+                return e.load(e.at(f.address("scratch"), there))
+            if node.op == "diagonal":
+                name = program.cell.vectors[node]
+                return b.fmul(e.load(e.at(f.address(f"vector_{name}"), lane)), value(node.args[0]))
+            return POINTWISE[node.op](e, *(value(a) for a in node.args))
+
+        mine = lambda node: program.stage_of(node) == number  # noqa: E731
+        stores: list[tuple[ir.Value, ir.Value]] = []
+        for k, node in enumerate(program.crossing):
+            if mine(node):
+                there = b.add(f.plane(f.at["r"], len(program.crossing), k), lane)
+                stores.append((value(node), e.at(f.address("scratch"), there)))
+        for k, node in enumerate(program.operands):
+            if mine(node):
+                moved = b.add(b.mul(f.at["base"], f.number("operand_moves")), f.at["r"])
+                stores.append((value(node), e.at(f.address(f"operand_{k}"), b.mul(moved, padded), lane)))
+        for k, node in enumerate(program.record):
+            if mine(node):
+                there = f.plane(row, len(program.record), k)
+                stores.append((value(node), e.at(f.address("record"), there, lane)))
+        mask = f.mask(f.at["j"], hidden)
+        for state, node in program.cell.outputs.items():
+            if not mine(node):
+                continue
+            new = value(node)
+            if state == program.cell.states[0]:
+                f.masked_store(new, e.at(f.address("output"), f.plane(row, 1, 0, "hidden"), lane), mask)
+            after = b.add(f.at["s"], I64(1))
+            if self.resets:
+                at = b.add(b.mul(after, f.number("batch")), f.at["r"])
+                goes_on = b.fcmp_unordered("!=", e.load_scalar(e.at(f.address("carry"), at)), e.number(0.0))
+                new = b.select(goes_on, new, e.const(0.0))
+            stores.append((new, e.at(self._state(f, state, after), here)))
+        for new, there in stores:
+            e.store(new, there)
+
+
+def for_share(f: Function, units: int, body: Callable[..., object]) -> None:
+    """Call `body(part, first row, end, first unit block, end, how many threads meet)` for each part that a slot has.
+
+    By rows the batch is cut into `chunks` that meet nobody, and a slot takes every slots-th of these parts; otherwise
+    each slot is a part: one share of the unit blocks and all the rows.
+    """
+    e, b, slot, slots = f.e, f.e.b, f.at["slot"], f.at["slots"]
+    by_rows, bounds, batch = b.icmp_signed("!=", f.number("by_rows"), I64(0)), f.address("bounds"), f.number("batch")
+    blocks = b.udiv(f.number("padded"), I64(f.shape.lanes))
+    groups, after = b.udiv(blocks, I64(units)), b.add(slot, I64(1))
+    cut = lambda k: b.mul(b.udiv(b.mul(k, groups), slots), I64(units))  # noqa: E731
+    last = b.icmp_signed("==", after, slots)
+    j0 = b.select(by_rows, I64(0), cut(slot))
+    j1 = b.select(b.or_(by_rows, last), blocks, cut(after))
+    threads = b.select(by_rows, I64(1), slots)
+
+    def chunk(k: ir.Value, _: object) -> None:
+        at = b.select(by_rows, k, I64(0))
+        r0, r1 = f.whole(bounds, at), f.whole(bounds, b.add(at, I64(1)))
+        body(k, r0, b.select(by_rows, r1, batch), j0, j1, threads)
+
+    e.loop(b.select(by_rows, f.number("chunks"), after), chunk, start=slot, step=slots)

@@ -1,0 +1,93 @@
+"""The kernels as a function that torch can differentiate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from celda.engines.call import Call, Engine
+from celda.engines.cpu.passes import Passed, Wanted, forward, sweep, through
+
+
+class Fused(torch.autograd.Function):
+    """apply(call, reference, *inputs, *states, *weights) -> output, final states, traced values; see `Call` for shapes.
+
+    `call` holds the same tensors. A gradient that shall itself be differentiated is taken through `reference`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, reference: Engine, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Run the kernel, keeping what a gradient needs."""
+        passed = forward(call, any(ctx.needs_input_grad))
+        ctx.save_for_backward(*tensors)
+        ctx.call, ctx.reference, ctx.passed, ctx.version = call, reference, passed, passed.output._version
+        shown = tuple(passed.shown(call.cell.named[name]) for name in call.keep)
+        ctx.mark_non_differentiable(*shown)
+        return passed.layout.spread(passed.output), *passed.final, *shown
+
+    @staticmethod
+    def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The gradients of every tensor that wants one."""
+        call, wants = _with(ctx.call, ctx.saved_tensors), ctx.needs_input_grad[2:]
+        d_final = d_rest[: len(call.states)]
+        if torch.is_grad_enabled() or batched(d_output, *d_final):
+            return (None, None, *again(call, ctx.reference, wants, d_output, d_final))
+        passed, ctx.passed = ctx.passed, None
+        if passed is None:  # a second time through the same graph
+            passed = forward(replace(call, keep=()), True)
+        elif passed.output._version != ctx.version:
+            raise RuntimeError(
+                "The output of a recurrent layer was changed in place, and its gradient needs it as it was: "
+                "write y = y + 1 instead of y += 1, relu(y) instead of relu_(y)."
+            )
+        return (None, None, *gradients(passed, call, wants, d_output, d_final))
+
+
+def gradients(
+    passed: Passed, call: Call, wants: Sequence[bool], d_output: Tensor | None, d_final: tuple[Tensor | None, ...]
+) -> list[Tensor | None]:
+    """The gradients of inputs, states and weights, those that `wants` says at least; None: zero."""
+    names = (*call.inputs, *(None for _ in call.states), *call.weights)
+    asked = frozenset(name for name, want in zip(names, wants, strict=True) if want and name is not None)
+    wanted = Wanted(asked & call.inputs.keys(), asked & call.weights.keys())
+    d_given, d_states, d_weights = sweep(passed, call, d_output, d_final, wanted)
+    d_inputs = through(call, passed, d_given)
+    return [*map(d_inputs.get, call.inputs), *d_states, *map(d_weights.get, call.weights)]
+
+
+def _with(call: Call, tensors: tuple[Tensor, ...]) -> Call:
+    """The call on other tensors."""
+    i, s = len(call.inputs), len(call.inputs) + len(call.states)
+    inputs, weights = (
+        dict(zip(call.inputs, tensors[:i], strict=True)),
+        dict(zip(call.weights, tensors[s:], strict=True)),
+    )
+    return Call(
+        call.cell, inputs, tensors[i:s], weights, call.lengths, call.resets, call.reverse, call.start, call.keep
+    )
+
+
+def again(
+    call: Call, reference: Engine, wanted: Sequence[bool], d_output: Tensor | None, d_final: tuple[Tensor | None, ...]
+) -> list[Tensor | None]:
+    """The gradients that are wanted through `reference`: they can be differentiated once more, and batched."""
+    tensors, twice = (*call.inputs.values(), *call.states, *call.weights.values()), torch.is_grad_enabled()
+    with torch.enable_grad():
+        result = reference(replace(call, keep=()))
+    pairs = [
+        (v, d) for v, d in zip((result.output, *result.states), (d_output, *d_final), strict=True) if d is not None
+    ]
+    leaves = [t for t, want in zip(tensors, wanted, strict=True) if want]
+    outputs, adjoints = zip(*pairs, strict=True)
+    found = iter(torch.autograd.grad(outputs, leaves, adjoints, create_graph=twice, allow_unused=True))
+    return [next(found) if want else None for want in wanted]
+
+
+def batched(*gradients: Tensor | None) -> bool:
+    """Whether gradients are asked for inside a transform of torch.func, or stand for many (`is_grads_batched`)."""
+    many = torch._C._functorch.is_legacy_batchedtensor
+    return torch._C._are_functorch_transforms_active() or any(d is not None and many(d) for d in gradients)

@@ -1,0 +1,94 @@
+"""The compiled kernels of each cell, made when they are first needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+from celda.engines.cpu import cache as disk
+from celda.engines.cpu import jit, machine
+from celda.engines.cpu.backward import BackwardKernel
+from celda.engines.cpu.forward import ForwardKernel
+from celda.engines.cpu.kernel import Arguments, Shape
+from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.program import BackwardProgram, ForwardProgram
+from celda.language import Cell
+from celda.language.expression import Node
+
+DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+ALONE = 2**18  # multiply-adds a step below which one thread is faster than two that meet
+FEW, LARGE = 12, 2**18  # rows a thread has in a step, and weights
+
+
+@cache
+def shape_of(dtype: torch.dtype, hidden: int) -> Shape:
+    """This machine's vectors of a dtype, for a layer of `hidden` units."""
+    host, name = machine.host(), DTYPES[dtype]
+    return Shape.of(name, host.lanes(name), host.registers, hidden)
+
+
+@cache
+def backward_program(cell: Cell) -> BackwardProgram:
+    """The reverse sweep of a cell, worked out once."""
+    return BackwardProgram(cell)
+
+
+@cache
+def forward_program(cell: Cell, traced: tuple[Node, ...], training: bool) -> ForwardProgram:
+    """The forward step of a cell that keeps what is traced and, when training, what the sweep reads."""
+    saved = backward_program(cell).record if training else ()
+    return ForwardProgram(cell, dict.fromkeys((*saved, *traced)))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel in memory and the order of its arguments."""
+
+    arguments: Arguments
+    code: jit.Compiled
+
+
+def share(layout: Layout, weights: int) -> tuple[int, int]:
+    """How many threads run a step, and into how many ranges the rows are cut: as many, or one if they share the units.
+
+    `weights` are multiplied with a row a step.
+    """
+    parts = torch.get_num_threads() if weights * layout.batch > ALONE else 1
+    few = layout.rows < FEW * layout.steps * parts and weights > LARGE
+    return parts, parts if layout.batch >= 4 * parts and not few else 1
+
+
+@cache
+def forward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], hoist: bool, resets: bool) -> Compiled:
+    """The forward kernel of a cell, compiled."""
+    kernel = ForwardKernel(ForwardProgram(cell, record), shape, hoist=hoist, resets=resets)
+    return _load(kernel, cell, ("forward", shape, hoist, resets), record)
+
+
+@cache
+def backward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], resets: bool) -> Compiled:
+    """The backward kernel of a cell whose forward kernel kept `record`, compiled."""
+    kernel = BackwardKernel(backward_program(cell), shape, record=record, resets=resets)
+    return _load(kernel, cell, ("backward", shape, resets), record)
+
+
+def _load(
+    kernel: ForwardKernel | BackwardKernel, cell: Cell, options: tuple[object, ...], record: tuple[Node, ...]
+) -> Compiled:
+    key = repr((options, *_graph(cell, record)))
+    return Compiled(kernel.arguments, disk.load(key, kernel.module, ["kernel"]))
+
+
+def _graph(cell: Cell, record: tuple[Node, ...]) -> tuple[object, ...]:
+    """All of a cell that a kernel depends on, in words that are the same in every process."""
+    number = {node: k for k, node in enumerate(cell.nodes)}
+    nodes = [
+        (n.op, tuple(number[a] for a in n.args), n.name, n.value if n.op == "number" else None, n.width) for n in number
+    ]
+    maps = [
+        (number[n], [(number[t.operand], t.weight, t.block) for t in linear.terms]) for n, linear in cell.linear.items()
+    ]
+    outputs = [(state, number[n]) for state, n in cell.outputs.items()]
+    return nodes, maps, outputs, [(number[n], v) for n, v in cell.vectors.items()], [number[n] for n in record]

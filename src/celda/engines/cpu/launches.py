@@ -1,0 +1,204 @@
+"""A launch of a kernel: its buffers, the jobs that fill them and the block of its arguments.
+
+All of it is made once for calls of the same sizes. A call then tells what is new, a few addresses, and small layers
+would otherwise spend more time on the rest than in the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from math import prod
+
+import torch
+from torch import Tensor
+
+from celda.engines.cpu import pool, threads
+from celda.engines.cpu.kernel import Shape
+from celda.engines.cpu.kernels import Compiled, backward_kernel, backward_program, forward_kernel, share
+from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.prepare import Jobs
+from celda.engines.cpu.program import ForwardProgram
+
+LARGEST = 2**21  # bytes of a launch that waits for the next call; beside the work of a larger one, making it is nothing
+WAITING = 4  # launches of the same sizes
+SIZES = 64  # for which launches wait
+
+
+class Launch:
+    """A kernel with memory for `sizes` elements of each name, side by side; for one call at a time.
+
+    `weights`: how many numbers are multiplied with a row in a step.
+    """
+
+    def __init__(self, kernel: Compiled, layout: Layout, shape: Shape, sizes: dict[str, int], weights: int) -> None:
+        self.kernel, self.layout, self._weights = kernel, layout, weights
+        self._begin: dict[str, int] = {}
+        total = 0
+        for name, size in sizes.items():  # end to end: each holds whole vectors, and so each begins on one
+            self._begin[name] = total
+            total += size
+        dtype = getattr(torch, shape.dtype)
+        with torch.inference_mode(False):  # whoever takes it next may be training
+            self._lease = pool.lease((total,), dtype)
+        self.bytes = total * dtype.itemsize
+        base = self._lease.tensor.data_ptr()
+        self.address = {name: base + begin * dtype.itemsize for name, begin in self._begin.items()}
+        self.jobs = Jobs(shape, layout.hidden, layout.padded)
+
+    def bind(self, constants: Mapping[str, int]) -> Launch:
+        """When all jobs are there: make the block of the arguments, of which `constants` and the addresses stay."""
+        self.constants = {**constants, **self.layout.numbers(), **self.address, **self.jobs.arguments()}
+        self._jobs = self.constants["job_count"]
+        names, self._place = self.kernel.arguments.names, self.kernel.arguments.place
+        self._new = {*names} - self.constants.keys() - {"by_rows", "chunks", "bounds"}
+        self._block = self.kernel.arguments.pack(dict.fromkeys(names, 0) | self.constants)
+        self._code, self._at = self.kernel.code.address("kernel"), ctypes.addressof(self._block)
+        return self
+
+    def run(self, values: Mapping[str, int], sources: Mapping[str, Tensor | None] | None, begin: int, end: int) -> None:
+        """Run the steps begin..end, numbered as they are run; without `sources`, on buffers as they are.
+
+        On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or
+        the units where the rows are few and the weights more than a cache holds.
+        """
+        if missing := self._new - values.keys():
+            raise TypeError(f"the kernel must be told {', '.join(sorted(missing))}")
+        parts, chunks = share(self.layout, self._weights)
+        bounds = self.layout.bounds(chunks, begin, end)
+        held = None if sources is None else self.jobs.take(sources)
+        block, place = self._block, self._place
+        for name, value in values.items():
+            block[place[name]] = value
+        block[place["job_count"]] = 0 if held is None else self._jobs
+        block[place["by_rows"]], block[place["chunks"]] = int(chunks == parts), chunks
+        block[place["bounds"]] = bounds.data_ptr()
+        threads.run(self._code, self._at, parts)
+
+    def view(self, name: str, *shape: int) -> Tensor:
+        """What begins at a buffer as a tensor, which may be looked at until the next call."""
+        begin = self._begin[name]
+        return self._lease.tensor[begin : begin + prod(shape)].view(shape)
+
+
+class Ready:
+    """Launches of the same sizes that wait for the next call."""
+
+    def __init__(self, make: Callable[[], Launch]) -> None:
+        self._make = make
+        self._waiting: deque[Launch] = deque(maxlen=WAITING)  # its methods need no lock
+
+    def take(self) -> Launch:
+        """One that nobody else has."""
+        try:
+            return self._waiting.pop()
+        except IndexError:
+            return self._make()
+
+    def give_back(self, launch: Launch) -> None:
+        """The call has ended."""
+        if launch.bytes <= LARGEST:
+            self._waiting.append(launch)
+
+
+def forward_launches(
+    program: ForwardProgram,
+    layout: Layout,
+    shape: Shape,
+    widths: tuple[int, ...],
+    moves: tuple[bool, ...],
+    hoist: bool,
+    arrays: tuple[str, ...],
+    training: bool,
+) -> Ready:
+    """Of the forward kernel. `widths` of what the program is given, and whether it `moves` with the steps; `arrays`
+    are the names of the weights."""
+    made = _forward_launches if layout.plain else _forward_launches.__wrapped__
+    return made(program, layout, shape, widths, moves, hoist, arrays, training)
+
+
+@lru_cache(maxsize=SIZES)
+def _forward_launches(
+    program: ForwardProgram,
+    layout: Layout,
+    shape: Shape,
+    widths: tuple[int, ...],
+    moves: tuple[bool, ...],
+    hoist: bool,
+    arrays: tuple[str, ...],
+    training: bool,
+) -> Ready:
+    cell, b, h, p = program.cell, layout.batch, layout.hidden, layout.padded
+    kernel = forward_kernel(cell, shape, program.record, hoist, layout.carry is not None)
+    sizes = {f"state_{state}": 2 * b * p for state in cell.states}
+    sizes |= {"bias": len(program.maps) * p, "scratch": b * len(program.crossing) * p}
+    sizes |= {f"vector_{name}": p for name in program.cell_vectors}
+    panels = []
+    for s, stage in enumerate(program.stages):
+        for k, q in enumerate(stage.products):
+            if not (hoist and program.is_hoisted(q)):
+                depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
+                panels.append((f"panel_{s}_{k}", q.weight, depth, q.blocks, shape.units(len(stage.maps))))
+                sizes[panels[-1][0]] = p * len(q.blocks) * depth
+    constants = dict.fromkeys(kernel.arguments.panels, 0)  # hoisted products need none
+    constants |= {f"given_{k}_stride": width for k, width in enumerate(widths)}
+    constants |= {f"given_{k}_moves": int(moving) for k, moving in enumerate(moves)} | {"operand_moves": int(training)}
+    size = 8 if shape.dtype == "float64" else 4
+
+    def make() -> Launch:
+        launch = Launch(kernel, layout, shape, sizes, len(program.maps) * h * (h + sum(widths)))
+        jobs, address = launch.jobs, launch.address
+        for state in cell.states:
+            for turn in range(1 if layout.order is None else 2):
+                jobs.rows(address[f"state_{state}"] + turn * b * p * size, f"{state} at 0", b)
+        for name in program.cell_vectors:
+            jobs.rows(address[f"vector_{name}"], name, 1)
+        for name, weight, depth, blocks, units in panels:
+            jobs.forward_panel(address[name], weight, depth, blocks, units)
+        jobs.rows(address["bias"], None, len(program.maps))
+        for name, block, m, count in program.bias_runs:
+            if name in arrays:
+                jobs.rows(address["bias"] + m * p * size, name, count, block * h, add=True)
+        return launch.bind(constants)
+
+    return Ready(make)
+
+
+def sweep_launches(program: ForwardProgram, layout: Layout, shape: Shape, slots: int) -> Ready:
+    """Of the backward kernel after a forward pass; `slots` is how many sums are made side by side."""
+    made = _sweep_launches if layout.plain else _sweep_launches.__wrapped__
+    return made(program, layout, shape, slots)
+
+
+@lru_cache(maxsize=SIZES)
+def _sweep_launches(program: ForwardProgram, layout: Layout, shape: Shape, slots: int) -> Ready:
+    cell, b, h, p, back = program.cell, layout.batch, layout.hidden, layout.padded, backward_program(program.cell)
+    kernel = backward_kernel(cell, shape, program.record, layout.carry is not None)
+    sizes = {f"{what}_{state}": b * p for what in ("carried", "first") for state in cell.states}
+    lines = len(back.maps) + len(back.vectors)
+    sizes |= {"sums": slots * lines * p, "scratch": b * len(back.crossing) * p}
+    sizes |= {f"vector_{name}": p for name in back.vectors}
+    panels = []
+    for k, products in enumerate(back.products):
+        for q, product in enumerate(products):
+            terms = back.terms(product)
+            blocks = tuple(term.block for term in terms)
+            panels.append((f"panel_{k}_{q}", terms[0].weight, blocks, shape.units(len(products))))
+            sizes[panels[-1][0]] = len(blocks) * h * p
+
+    def make() -> Launch:
+        launch = Launch(kernel, layout, shape, sizes, len(back.maps) * h * h)
+        jobs, address = launch.jobs, launch.address
+        for state in cell.states:
+            jobs.rows(address[f"carried_{state}"], f"d {state}", b)
+            jobs.rows(address[f"first_{state}"], f"{state} at 0", b)
+        jobs.rows(address["sums"], None, slots * lines)
+        for name in program.cell_vectors:
+            jobs.rows(address[f"vector_{name}"], name, 1)
+        for name, weight, blocks, units in panels:
+            jobs.backward_panel(address[name], weight, blocks, units)
+        return launch.bind({})
+
+    return Ready(make)

@@ -1,0 +1,245 @@
+"""How the steps of a batch lie in memory: end to end, and without the steps past a sequence's end.
+
+A ragged batch is sorted, the longest sequence first. Step t then has the first `active[t]` sequences, and its rows
+begin at `offset[t]`, so a step past an end is neither stored nor computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from celda.engines.call import Call
+
+T = TypeVar("T", Tensor, "Tensor | None")
+
+
+@lru_cache(maxsize=256)
+def _dense(steps: int, batch: int) -> tuple[Tensor, Tensor]:
+    return torch.arange(steps + 1) * batch, torch.full((steps,), batch)
+
+
+@lru_cache(maxsize=256)
+def _cut(batch: int, parts: int) -> Tensor:
+    return torch.tensor([k * batch // parts for k in range(parts + 1)])
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The rows of a call. `order` sorts the sequences (None: none has an end of its own), `carry` (T + 1, B) is 0
+    where a sequence starts anew at the s-th step that is run, and 1 elsewhere (None: there are no resets)."""
+
+    steps: int
+    batch: int
+    hidden: int
+    padded: int  # hidden, filled up to whole vectors
+    reverse: bool
+    offset: Tensor  # (T + 1,) int64
+    active: Tensor  # (T,) int64
+    lengths: Tensor | None  # (B,), sorted
+    order: Tensor | None
+    carry: Tensor | None
+
+    @staticmethod
+    def of(call: Call, lanes: int) -> Layout:
+        """The layout of a call on vectors of `lanes` elements."""
+        x, hidden = call.inputs[call.cell.inputs[0]], call.states[0].shape[-1]
+        steps, batch, padded = x.shape[0], x.shape[1], -(-hidden // lanes) * lanes
+        if call.lengths is None and call.resets is None:
+            return _plain(steps, batch, hidden, padded, call.reverse)
+        lengths, order, resets = None, None, call.resets
+        offset, active = _dense(steps, batch)
+        if call.lengths is not None:
+            lengths, order = torch.sort(call.lengths.long(), descending=True, stable=True)
+            active = (lengths.unsqueeze(0) > torch.arange(steps).unsqueeze(1)).sum(1)
+            offset = torch.cat([active.new_zeros(1), active.cumsum(0)])
+            resets = None if resets is None else resets[:, order]
+        carry = None
+        if resets is not None:
+            carry = torch.ones(steps + 1, batch, dtype=x.dtype)
+            within = resets[1:].flip(0) if call.reverse else resets[1:]
+            carry[1:steps].masked_fill_(within, 0)
+            if not call.reverse:
+                carry[0].masked_fill_(resets[0], 0)
+        return Layout(steps, batch, hidden, padded, call.reverse, offset, active, lengths, order, carry)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the sizes alone say how the rows lie; there is one such layout for all calls of these sizes."""
+        return self.order is None and self.carry is None
+
+    @cached_property
+    def rows(self) -> int:
+        """How many rows there are in all."""
+        return self.begin(self.steps)
+
+    @property
+    def first(self) -> int:
+        """The step that is run first."""
+        return self.steps - 1 if self.reverse else 0
+
+    @property
+    def direction(self) -> int:
+        """From one step to the next."""
+        return -1 if self.reverse else 1
+
+    @cached_property
+    def _step(self) -> Tensor:
+        """Of each row of a ragged batch: its step."""
+        return torch.repeat_interleave(torch.arange(self.steps), self.active)
+
+    @cached_property
+    def members(self) -> Tensor:
+        """Of each row of a ragged batch: its sequence, as a place in the sorted batch."""
+        return torch.arange(self.rows) - self.offset[self._step]
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Of each row of a ragged batch: its place t * B + b in the caller's batch."""
+        assert self.order is not None
+        return self._step * self.batch + self.order[self.members]
+
+    def spans(self, most: int) -> list[tuple[int, int, int, int]]:
+        """The steps in the order of a sweep, cut so that a span has about `most` rows or one step.
+
+        Each is (last step as they were run, how many, first row, end of the rows).
+        """
+        found, end = [], self.steps
+        if self.order is None:
+            count = max(1, most // self.batch)
+            while end:
+                begin = max(0, end - count)
+                low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
+                found.append((end - 1, end - begin, low * self.batch, high * self.batch))
+                end = begin
+            return found
+        offset = self.offset.tolist()
+        while end:
+            begin = end - 1
+            place = (lambda s: offset[self.steps - s]) if self.reverse else (lambda s: offset[s])
+            while begin and abs(place(begin - 1) - place(end)) <= most:
+                begin -= 1
+            low, high = sorted((place(begin), place(end)))
+            found.append((end - 1, end - begin, low, high))
+            end = begin
+        return found
+
+    def begin(self, step: int) -> int:
+        """The first row of a step; of the step after the last, the number of rows."""
+        return step * self.batch if self.order is None else int(self.offset[step])
+
+    def sorted(self, values: Sequence[T]) -> tuple[T, ...]:
+        """Values of the states, (B, width) each or None, in the order of the layout."""
+        if self.order is None:
+            return tuple(values)
+        return tuple(v if v is None else v[self.order] for v in values)
+
+    def initial(self, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Initial states in the order of the layout; zero where a sequence starts anew at its first step."""
+        return tuple(self._carried(state) for state in self.sorted(states))
+
+    def d_initial(self, gradients: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of what `initial` was given from those (states, B, padded) of what it gave."""
+        return self.back(self._carried(gradients))
+
+    def _carried(self, value: Tensor) -> Tensor:
+        return value if self.carry is None else value.masked_fill(self.carry[0].unsqueeze(1) == 0, 0)
+
+    def bounds(self, parts: int, begin: int = 0, end: int | None = None) -> Tensor:
+        """Cut the sequences into `parts` ranges of about equally many rows in the steps begin..end, (parts + 1,).
+
+        Steps are numbered as they are run.
+        """
+        if self.order is None:
+            return _cut(self.batch, parts)
+        assert self.lengths is not None
+        end = self.steps if end is None else end
+        low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
+        done = (self.lengths.clamp(max=high) - low).clamp_(min=0).cumsum(0)
+        goals = torch.arange(1, parts) * done[-1] // parts
+        inner = torch.searchsorted(done, goals, right=True)
+        return torch.cat([done.new_zeros(1), inner, done.new_full((1,), self.batch)])
+
+    def gather(self, value: Tensor) -> Tensor:
+        """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width)."""
+        if value.shape[0] == self.steps:
+            flat = value.reshape(self.steps * self.batch, -1)
+            return flat.contiguous() if self.order is None else flat.index_select(0, self.places)
+        return value[0].contiguous() if self.order is None else value[0][self.order][self.members]
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """Rows as (T, B, width), zero where there is no row."""
+        if self.order is None:
+            return rows.view(self.steps, self.batch, -1)
+        full = rows.new_zeros(self.steps * self.batch, rows.shape[-1])
+        return full.index_copy_(0, self.places, rows).view(self.steps, self.batch, -1)
+
+    def back(self, values: Tensor) -> tuple[Tensor, ...]:
+        """(states, B, width or more) in the order of the layout, as copies (B, H) in the caller's order.
+
+        Each in memory of its own, so that a caller may change one in place.
+        """
+        each = values[..., : self.hidden].unbind()
+        return tuple(v.clone() if self.order is None else v[torch.argsort(self.order)] for v in each)
+
+    def around(self, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it."""
+        n, b = self.rows, self.batch
+        whole = first.new_empty(n + b, first.shape[1])
+        rows, start = (whole[:n], whole[n:]) if self.reverse else (whole[b:], whole[:b])
+        start.copy_(first)
+        return whole, rows
+
+    def before(self, around: Tensor) -> Tensor:
+        """The value of a state before each row's step, from what `around` gave."""
+        n, b = self.rows, self.batch
+        if self.order is None:
+            found = around[b:] if self.reverse else around[:n]
+        else:
+            found = around.index_select(0, self._earlier)
+        if self.carry is None:
+            return found
+        steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]
+        kept = steps_run.reshape(-1) if self.order is None else steps_run[self._step, self.members]
+        return found.masked_fill((kept == 0).unsqueeze(1), 0)
+
+    @cached_property
+    def _earlier(self) -> Tensor:
+        """Of each row of a ragged batch: where the state before its step lies in what `around` gave."""
+        if not self.reverse:
+            begin = torch.cat([self.offset.new_zeros(1), self.offset[:-2] + self.batch])
+            return begin[self._step] + self.members
+        active = torch.cat([self.active[1:], self.active.new_zeros(1)])
+        begin = torch.where(self.members < active[self._step], self.offset[1:][self._step], self.rows)
+        return begin + self.members
+
+    def final(self, buffers: Tensor) -> tuple[Tensor, ...]:
+        """The states after the last step, of buffers (states, 2, B, padded) whose halves were written in turn."""
+        if self.order is None or self.reverse:
+            return self.back(buffers[:, self.steps % 2])
+        assert self.lengths is not None
+        return self.back(buffers[:, self.lengths % 2, torch.arange(self.batch)])
+
+    def numbers(self) -> dict[str, int]:
+        """What the kernels are told."""
+        return {
+            "steps": self.steps,
+            "batch": self.batch,
+            "hidden": self.hidden,
+            "padded": self.padded,
+            "first": self.first,
+            "direction": self.direction,
+            "offset": self.offset.data_ptr(),
+            "active": self.active.data_ptr(),
+            "carry": 0 if self.carry is None else self.carry.data_ptr(),
+        }
+
+
+@lru_cache(maxsize=256)
+def _plain(steps: int, batch: int, hidden: int, padded: int, reverse: bool) -> Layout:
+    return Layout(steps, batch, hidden, padded, reverse, *_dense(steps, batch), None, None, None)

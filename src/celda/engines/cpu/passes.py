@@ -1,0 +1,218 @@
+"""The two passes over a sequence: what is around a launch of the forward kernel, and around those of the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from celda.engines.call import Call
+from celda.engines.cpu import pool
+from celda.engines.cpu.kernel import Shape
+from celda.engines.cpu.kernels import backward_program, forward_program, shape_of
+from celda.engines.cpu.launches import forward_launches, sweep_launches
+from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.program import ForwardProgram
+from celda.engines.cpu.shield import shielded
+from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted
+from celda.engines.operations import TORCH
+from celda.language.expression import Node
+
+# With fewer sequences than this, the products with the input are done for all steps at once: the first where they have
+# at most so many weights, in bytes, and the second where they have more than a cache holds.
+HOIST = 4, 24
+LARGE = 2**19
+FEWEST = (
+    1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
+)
+CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
+
+
+@dataclass
+class Passed:
+    """What a forward pass leaves for the sweep: buffers by row, and how they are laid out."""
+
+    program: ForwardProgram
+    layout: Layout
+    shape: Shape
+    given: list[Tensor]
+    states: tuple[Tensor, ...]  # initial ones, in the order of the layout
+    output: Tensor  # (rows, H)
+    final: tuple[Tensor, ...]
+    around: Tensor | None  # the output and the initial state together, when training
+    record: pool.Lease  # (rows, recorded values, padded)
+    operands: list[pool.Lease]
+
+    def shown(self, node: Node) -> Tensor:
+        """A recorded value, (T, B, H)."""
+        return self.layout.spread(self._recorded(node)).clone()
+
+    def _recorded(self, node: Node) -> Tensor:
+        return self.record.tensor[:, self.program.record.index(node), : self.layout.hidden]
+
+    def before(self, state: str) -> Tensor:
+        """The old values of a state, for all rows."""
+        place = self.program.cell.states.index(state)
+        if place == 0 and self.around is not None:
+            return self.layout.before(self.around)
+        around, rows = self.layout.around(self.states[place])
+        rows.copy_(self._recorded(self.program.cell.outputs[state]))
+        return self.layout.before(around)
+
+
+@shielded
+def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None = None) -> Passed:
+    """Run the forward kernel; when training, keep what the sweep will read.
+
+    With a `lease` of the caller's own, that is in the buffers it gives, and the output lies alone.
+    """
+    cell, like = call.cell, call.states[0]
+    shape, dtype = shape_of(like.dtype, like.shape[1]), like.dtype
+    layout = Layout.of(call, shape.lanes)
+    program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
+    states = layout.initial(call.states)
+    given = [layout.gather(evaluate(node, call)) for node in program.given]
+    n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
+    widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
+    large = program.ahead * h * max(widths, default=0) * dtype.itemsize > LARGE
+    hoist = program.ahead > 0 and b < HOIST[large]
+    ready = forward_launches(program, layout, shape, widths, moves, hoist, tuple(call.weights), training)
+    launch = ready.take()
+    around, output = layout.around(states[0]) if training and lease is None else (None, like.new_empty(n, h))
+    lease = lease or pool.lease
+    record = lease((n, len(program.record), p), dtype)
+    operands = [lease((n if training else b, p), dtype) for _ in program.operands]
+    ahead = hoisted(program, given, call.weights, layout) if hoist else None
+    values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
+    values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)}
+    values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
+    values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
+    launch.run(values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
+    final = layout.final(launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p))
+    ready.give_back(launch)
+    return Passed(program, layout, shape, given, states, output, final, around, record, operands)
+
+
+def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The initial states as sources of jobs."""
+    return {f"{name} at 0": state for name, state in zip(names, states, strict=True)}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Of what a gradient is asked for: inputs and weights by name."""
+
+    inputs: frozenset[str]
+    weights: frozenset[str]
+
+
+@shielded
+def sweep(
+    passed: Passed, call: Call, d_output: Tensor | None, d_final: tuple[Tensor | None, ...], wanted: Wanted
+) -> tuple[list[Tensor | None], tuple[Tensor, ...], dict[str, Tensor]]:
+    """Run the backward kernel: the gradients of what was given (rows), of the initial states, and of the weights."""
+    program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
+    back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
+    n, b, h, p, maps = layout.rows, layout.batch, layout.hidden, layout.padded, len(program.maps)
+    ready = sweep_launches(program, layout, shape, slots)
+    launch = ready.take()
+    upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output)
+    values = {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr(), "time": call.start}
+    values["record"] = passed.record.tensor.data_ptr()
+    d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(d_final), strict=True)}
+    sources: dict[str, Tensor | None] | None = {**call.weights, **_at_0(cell.states, passed.states), **d_last}
+    into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & _read(node))
+    operands = [lease.tensor for lease in passed.operands]
+    gradients = WeightGradients(
+        program, layout, call.weights, passed.given, operands, passed.before, wanted.weights, into
+    )
+    spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
+    adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
+    for span in _windows(spans, layout, adjoint.tensor):
+        launch.run(values | span.numbers, sources, *span.steps)
+        sources = None
+        gradients.add(span.adjoint, span.rows)
+    d_given, d_weights = gradients.result()
+    total = launch.view("sums", slots, maps + len(back.vectors), p).sum(0)[:, :h]
+    d_weights |= bias_gradients(program, call.weights, total)
+    d_weights |= {name: total[maps + k] for k, name in enumerate(back.vectors)}
+    d_states = layout.d_initial(launch.view(f"carried_{cell.states[0]}", len(cell.states), b, p))
+    ready.give_back(launch)
+    return d_given, d_states, d_weights
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One launch of the sweep: its steps and rows, where their adjoints go, and what the kernel is told."""
+
+    steps: tuple[int, int]
+    rows: slice
+    adjoint: Tensor  # (rows, maps * H)
+    numbers: dict[str, int]
+
+
+def _windows(spans: list[tuple[int, int, int, int]], layout: Layout, buffer: Tensor) -> Iterator[_Span]:
+    """Place each span's adjoints in the buffer, beside those of the step that was swept before them.
+
+    Rows are numbered through the whole sequence, and so the kernel is given the address where row 0 would be.
+    """
+    size, n_after = buffer.shape[1] * buffer.element_size(), 0
+    edge = buffer[:0]  # the adjoints of the step after the span
+    for last, count, begin, end in spans:
+        rows = end - begin
+        if layout.reverse:  # the step after lies before in memory
+            place, after, base_after = n_after, buffer[:n_after], begin - n_after
+        else:
+            place, after, base_after = 0, buffer[rows : rows + n_after], end
+        after.copy_(edge)
+        window = buffer[place : place + rows]
+        address = buffer.data_ptr() + (place - begin) * size  # a window without rows has no address of its own
+        numbers = {"last": last, "count": count, "n_after": n_after, "base_after": base_after, "adjoint": address}
+        yield _Span((last - count + 1, last + 1), slice(begin, end), window, numbers)
+        step = layout.first + (last - count + 1) * layout.direction
+        n_after = layout.begin(step + 1) - layout.begin(step)
+        edge = window[rows - n_after :] if layout.reverse else window[:n_after]
+
+
+def _read(node: Node) -> frozenset[str]:
+    """The inputs an expression reads."""
+    return frozenset([node.name]) if node.op == "input" else frozenset().union(*map(_read, node.args))
+
+
+def evaluate(node: Node, call: Call) -> Tensor:
+    """An input, or a point-wise expression of one, over the whole sequence: (T, B, width), or (1, B, width)."""
+    steps, like = call.inputs[call.cell.inputs[0]].shape[0], call.states[0]
+    match node.op:
+        case "input":
+            return call.inputs[node.name]
+        case "number":
+            return torch.full((), node.value, dtype=like.dtype)
+        case "time":
+            return torch.arange(call.start, call.start + steps).to(like.dtype).view(steps, 1, 1)
+    return TORCH[node.op](*(evaluate(arg, call) for arg in node.args))
+
+
+@shielded
+def through(call: Call, passed: Passed, d_given: list[Tensor | None]) -> dict[str, Tensor]:
+    """From the gradients of what the kernel was given (rows of expressions of inputs) to those of the inputs."""
+    layout, found = passed.layout, {}
+    rest: list[tuple[Node, Tensor]] = []
+    for node, d in zip(passed.program.given, d_given, strict=True):
+        if d is None:
+            continue
+        if node.op == "input" and d.shape[0] == layout.rows and call.inputs[node.name].shape[0] == layout.steps:
+            found[node.name] = layout.spread(d)
+        else:
+            rest.append((node, d))
+    if rest:
+        with torch.enable_grad():
+            leaves = {name: value.detach().requires_grad_() for name, value in call.inputs.items()}
+            again = Call(call.cell, leaves, call.states, call.weights, start=call.start)
+            values = [layout.gather(evaluate(node, again)) for node, _ in rest]
+        parts = torch.autograd.grad(values, list(leaves.values()), [d for _, d in rest], allow_unused=True)
+        for name, part in zip(leaves, parts, strict=True):
+            if part is not None:
+                found[name] = found[name] + part if name in found else part
+    return found

@@ -1,0 +1,59 @@
+"""Large buffers that are used again: the pages of a fresh one cost more than all that is written into it."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+SMALLEST = 2**18  # bytes below which the allocator does as well
+LIMIT = 2**30  # bytes that may lie unused
+
+
+class Lease:
+    """A buffer for as long as this object lives; nobody may hold `tensor` longer."""
+
+    def __init__(self, tensor: Tensor, whole: Tensor | None) -> None:
+        self.tensor, self._whole = tensor, whole
+
+    def __del__(self) -> None:
+        if self._whole is not None:
+            _give_back(self._whole)
+
+
+_free: defaultdict[tuple[torch.dtype, int], deque[Tensor]] = defaultdict(deque)  # its methods need no lock
+
+
+def lease(size: Sequence[int], dtype: torch.dtype) -> Lease:
+    """A buffer with anything in it."""
+    count = prod(size)
+    if count * dtype.itemsize < SMALLEST:
+        return Lease(torch.empty(size, dtype=dtype), None)
+    eighth = 1 << (count.bit_length() - 4)
+    rounded = -(-count // eighth) * eighth  # batches of nearly one size share buffers
+    try:
+        whole = _free[dtype, rounded].pop()
+    except IndexError:
+        with torch.inference_mode(False):  # whoever takes it next may be training
+            whole = torch.empty(rounded, dtype=dtype)
+    return Lease(whole[:count].view(*size), whole)
+
+
+def unused() -> int:
+    """Bytes that lie ready."""
+    return sum(tensor.nbytes for queue in tuple(_free.values()) for tensor in tuple(queue))
+
+
+def _give_back(whole: Tensor) -> None:
+    if whole.nbytes + unused() > LIMIT:
+        clear()
+    if whole.nbytes <= LIMIT:
+        _free[whole.dtype, whole.numel()].append(whole)
+
+
+def clear() -> None:
+    """Give all unused buffers back to the system."""
+    _free.clear()

@@ -1,0 +1,234 @@
+"""What the kernels of a cell must do, stage by stage: worked out from its schedule and its calculus, for any cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from celda.language.calculus import Gradient, gradient
+from celda.language.cell import Cell, Term
+from celda.language.expression import LEAVES, Node, topological
+from celda.language.schedule import Product, levels, recurrent, schedule
+
+
+@dataclass(frozen=True, eq=False)
+class ForwardStage:
+    """Products into the accumulators of `maps`, then `stores`: the values that leave the stage."""
+
+    products: tuple[Product, ...]
+    maps: tuple[Node, ...]
+
+
+class ForwardProgram:
+    """One step of a cell: its stages, and what each value is stored for.
+
+    `record`: the values kept at every step. `operands`: expressions fed into a later product. `crossing`: other values
+    that a later stage reads.
+    """
+
+    def __init__(self, cell: Cell, record: Iterable[Node] = ()) -> None:
+        self.cell = cell
+        self.record = tuple(record)
+        self.maps = tuple(cell.linear)
+        self.cell_vectors = tuple(dict.fromkeys(cell.vectors.values()))
+        self.level = levels(cell.nodes, "linear")
+        self.moving = recurrent(cell.nodes)
+        stages = [
+            ForwardStage(stage.products, tuple(n for n in stage.pointwise if n.op == "linear"))
+            for stage in schedule(cell)
+            if stage.products
+        ]
+        self.given = tuple(dict.fromkeys(p.operand for s in stages for p in s.products if self.is_given(p.operand)))
+        self.operands = tuple(
+            dict.fromkeys(
+                p.operand
+                for s in stages
+                for p in s.products
+                if not self.is_given(p.operand) and p.operand.op != "state"
+            )
+        )
+        # an expression of old states alone must stand before the first product: a stage without products sees to that
+        self.early = any(self.level[node] == 0 for node in self.operands)
+        self.stages = (*([ForwardStage((), ())] if self.early else []), *stages)
+
+    def is_given(self, operand: Node) -> bool:
+        """Whether an operand is an input (or an expression of one, of its width), known before the first step."""
+        return operand.width != "hidden"
+
+    def stage_of(self, node: Node) -> int:
+        """The stage (from 0) in which a value is computed."""
+        if self.level[node] == 0 and node in self.operands:
+            return 0
+        return max(self.level[node], 1) - 1 + self.early
+
+    def is_hoisted(self, product: Product) -> bool:
+        """Whether a product is with what is given, and could be done for all steps at once."""
+        return product.hoisted and self.is_given(product.operand)
+
+    @cached_property
+    def ahead(self) -> int:
+        """How many blocks of matrices multiply what is given."""
+        return sum(len(q.blocks) for stage in self.stages for q in stage.products if self.is_hoisted(q))
+
+    @cached_property
+    def products(self) -> tuple[tuple[Product, int, int, int], ...]:
+        """Every product as (product, first block, first map, how many) wherever blocks and maps go on together."""
+        return tuple((q, *run) for stage in self.stages for q in stage.products for run in self._runs(q))
+
+    def _runs(self, product: Product) -> tuple[tuple[int, int, int], ...]:
+        """The blocks of a product as (first block, first map, how many) wherever both go on together."""
+        return together([(block, self.maps.index(m)) for block, m in zip(product.blocks, product.maps, strict=True)])
+
+    @cached_property
+    def bias_runs(self) -> tuple[tuple[str, int, int, int], ...]:
+        """The blocks of the biases as (array, first block, first map, how many) wherever both go on together."""
+        pairs: dict[str, list[tuple[int, int]]] = {}
+        for m, linear in enumerate(self.cell.linear.values()):
+            for name, block in linear.biases:
+                pairs.setdefault(name, []).append((block, m))
+        return tuple((name, *run) for name, found in pairs.items() for run in together(sorted(found)))
+
+    @cached_property
+    def crossing(self) -> tuple[Node, ...]:
+        """Values of one stage that point-wise work of a later one reads; comparisons of them it makes itself."""
+        found: dict[Node, None] = {}
+        for node in self.cell.nodes:
+            if node.op == "linear":
+                continue
+            for arg in (read for a in node.args for read in (a.args if a.boolean else (a,))):
+                if self.level[arg] > 0 and self.stage_of(arg) < self.stage_of(node):
+                    found[arg] = None
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class BackwardStage:
+    """Transposed products, each into the accumulator of one unit block; then point-wise work."""
+
+    products: tuple[Node, ...]
+
+
+class BackwardProgram:
+    """The reverse sweep of one step.
+
+    The products that end in old states alone are put off to the sweep's next step, where they meet those states'
+    adjoints: one stage fewer. Of each state's adjoint, a sum, `carry` has the terms that are such products, `carried`
+    the others.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.gradient: Gradient = gradient(cell)
+        self.forward = set(cell.nodes)
+        self.maps = tuple(cell.linear)
+        sums = {s: _terms(self.gradient.states[s]) if s in self.gradient.states else [] for s in cell.states}
+        rest = [t for terms in sums.values() for t in terms if t.op != "transposed"]
+        inside = set(topological([*rest, *self.gradient.maps.values(), *self.gradient.vectors.values()]))
+        put_off = {t for terms in sums.values() for t in terms if t.op == "transposed" and t not in inside}
+        self.carry = {s: tuple(t for t in terms if t in put_off) for s, terms in sums.items()}
+        self.carried = {s: tuple(t for t in terms if t not in put_off) for s, terms in sums.items()}
+        self.wanted = tuple(
+            dict.fromkeys(
+                [
+                    *(t for terms in self.carried.values() for t in terms),
+                    *self.gradient.maps.values(),
+                    *self.gradient.vectors.values(),
+                ]
+            )
+        )
+        self.nodes = tuple(topological(self.wanted))
+        late: set[Node] = (
+            set()
+        )  # what needs an adjoint; any stage computes the rest from the values of the forward step
+        for node in self.nodes:
+            if node.op in ("adjoint", "transposed") or not late.isdisjoint(node.args):
+                late.add(node)
+        self.forward |= set(self.nodes) - late
+        self.level = levels(self.nodes, "transposed")
+        depth = max(self.level.values(), default=0) + 1
+        self.stages = tuple(
+            BackwardStage(
+                tuple(n for n in self.nodes if n.op == "transposed" and self.level[n] == k and n not in put_off)
+            )
+            for k in range(depth)
+        )
+
+    @cached_property
+    def products(self) -> tuple[tuple[Node, ...], ...]:
+        """The transposed products of each stage, one accumulator a product; those put off open the next step."""
+        put_off = dict.fromkeys(t for state in self.cell.states for t in self.carry[state])
+        return (tuple(put_off), *(stage.products for stage in self.stages[1:]))
+
+    def terms(self, product: Node) -> tuple[Term, ...]:
+        """The term of the forward step that each argument of a transposed product comes through."""
+        return self.gradient.transposed[product]
+
+    @cached_property
+    def vectors(self) -> tuple[str, ...]:
+        """The learned vectors, in the order of their sums."""
+        return tuple(dict.fromkeys(self.cell.vectors.values()))
+
+    def runs(self, product: Node) -> tuple[tuple[int, int], ...]:
+        """The linear maps whose adjoints a transposed product takes, as (first place in `maps`, how many in a row)."""
+        place = {self.gradient.maps[m]: k for k, m in enumerate(self.maps) if m in self.gradient.maps}
+        found: list[tuple[int, int]] = []
+        for k in (place[arg] for arg in product.args):
+            if found and sum(found[-1]) == k:
+                found[-1] = (found[-1][0], found[-1][1] + 1)
+            else:
+                found.append((k, 1))
+        return tuple(found)
+
+    @cached_property
+    def crossing(self) -> tuple[Node, ...]:
+        """Adjoints of one stage that a later one reads."""
+        found: dict[Node, None] = {}
+        for node in self.nodes:
+            if node.op == "transposed" or node in self.forward:
+                continue
+            for arg in node.args:
+                if arg not in self.forward and arg.op not in LEAVES and self.level[arg] < self.level[node]:
+                    found[arg] = None
+            for arg in node.args:
+                if arg.op == "adjoint" and self.level[node] > 0:
+                    found[arg] = None
+        return tuple(found)
+
+    @cached_property
+    def record(self) -> tuple[Node, ...]:
+        """The values the forward step must keep: what the sweep reads, and new states whose old value it reads."""
+        saved = dict.fromkeys(self.gradient.saved)
+        for state in self.old_states:
+            if state != self.cell.states[0]:  # the output's old value is read from the output itself
+                saved.setdefault(self.cell.outputs[state])
+        for state in self.multiplied:
+            saved.setdefault(self.cell.outputs[state])
+        return tuple(saved)
+
+    @cached_property
+    def multiplied(self) -> tuple[str, ...]:
+        """The states besides the output that a matrix multiplies: their sequence is needed for its gradient."""
+        operands = (term.operand for linear in self.cell.linear.values() for term in linear.terms)
+        return tuple(dict.fromkeys(n.name for n in operands if n.op == "state" and n.name != self.cell.states[0]))
+
+    @cached_property
+    def old_states(self) -> tuple[str, ...]:
+        """The states whose value at the step before the sweep reads."""
+        return tuple(dict.fromkeys(n.name for n in self.nodes if n.op == "state"))
+
+
+def _terms(node: Node) -> list[Node]:
+    """The summands of a sum."""
+    return [part for arg in node.args for part in _terms(arg)] if node.op == "add" else [node]
+
+
+def together(pairs: list[tuple[int, int]]) -> tuple[tuple[int, int, int], ...]:
+    """Pairs as (first, first, how many) wherever both numbers go on by one."""
+    found: list[tuple[int, int, int]] = []
+    for block, m in pairs:
+        if found and (found[-1][0] + found[-1][2], found[-1][1] + found[-1][2]) == (block, m):
+            found[-1] = (*found[-1][:2], found[-1][2] + 1)
+        else:
+            found.append((block, m, 1))
+    return tuple(found)

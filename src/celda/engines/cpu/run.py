@@ -1,0 +1,24 @@
+"""A call on the CPU engine."""
+
+from __future__ import annotations
+
+import torch
+
+from celda.engines.call import Call, Engine, Result
+from celda.engines.cpu.function import Fused
+from celda.engines.cpu.passes import forward
+
+
+def run(call: Call, reference: Engine) -> Result:
+    """The outputs and states of `call`, by the fused kernels: float32 or float64 tensors on the CPU.
+
+    `reference` is the engine that second derivatives are taken through.
+    """
+    tensors = (*call.inputs.values(), *call.states, *call.weights.values())
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        output, *rest = Fused.apply(call, reference, *tensors)
+        final, shown = rest[: len(call.states)], rest[len(call.states) :]
+        return Result(output, tuple(final), dict(zip(call.keep, shown, strict=True)))
+    passed = forward(call, False)
+    kept = {name: passed.shown(call.cell.named[name]) for name in call.keep}
+    return Result(passed.layout.spread(passed.output), passed.final, kept)

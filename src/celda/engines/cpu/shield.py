@@ -1,0 +1,23 @@
+"""What a caller set for the operations of their own model is not meant for the tensors that an engine makes inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def shielded(function: Callable[P, R]) -> Callable[P, R]:
+    """The function without the caller's default device, torch function modes and autocast."""
+
+    @wraps(function)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch._C.DisableTorchFunction(), torch._C._DisableAutocast():
+            return function(*args, **kwargs)
+
+    return inside

@@ -1,0 +1,138 @@
+"""A stack of layers one step at a time: the forward kernel with all bound that stays as it is.
+
+Weights are laid out once. Then a step costs a direct call a layer, to which only the addresses of the inputs and of the
+output are new.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from celda.engines.call import Call
+from celda.engines.cpu import threads
+from celda.engines.cpu.kernels import FEW, forward_program, shape_of
+from celda.engines.cpu.launches import Launch, forward_launches
+from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.passes import evaluate
+from celda.engines.cpu.shield import shielded
+
+WORTH = 2**17  # multiply-adds a step and layer below which a second thread costs more than it brings
+
+
+class Streaming:
+    """The layers of a stack with their states; see `celda.engines.Stream`."""
+
+    @shielded
+    def __init__(self, calls: Sequence[Call]) -> None:
+        with torch.inference_mode(False), torch.no_grad():  # its buffers may be written to in any mode
+            *self._below, self._last = (_Layer(call) for call in calls)
+        self._new = partial(self._last.output.new_empty, *self._last.output.shape)
+        self._turn = 0
+
+    def step(self, inputs: Sequence[Tensor], time: int) -> Tensor:
+        """The output of the last layer, (B, H), for the inputs of the cell, (B, width) each."""
+        turn = self._turn
+        for layer in self._below:
+            layer.step(turn, inputs, time, layer.output)
+            inputs = [layer.output, *inputs[1:]]
+        y: Tensor = self._new()
+        self._last.step(turn, inputs, time, y)
+        self._turn = 1 - turn
+        return y
+
+    @shielded
+    def read(self) -> tuple[Tensor, ...]:
+        """Copies of the states, one (layers, B, H) tensor each."""
+        layers = [layer.states[:, self._turn] for layer in (*self._below, self._last)]
+        return tuple(torch.stack(state) for state in zip(*layers, strict=True))
+
+    @shielded
+    @torch.no_grad()
+    def write(self, states: Sequence[Tensor]) -> None:
+        """Go on from these states."""
+        for number, layer in enumerate((*self._below, self._last)):
+            layer.states[:, self._turn] = torch.stack([state[number] for state in states])
+
+
+class _Layer:
+    """One layer: its weights laid out, its states (states, 2, B, H), memory for its output, and its kernel's arguments.
+
+    The kernel takes the two buffers of a state in turn, and begins with the first. An odd step is therefore run as the
+    second of two, of which the first has no rows.
+    """
+
+    def __init__(self, call: Call) -> None:
+        cell, like, (batch, hidden) = call.cell, call.states[0], call.states[0].shape
+        shape, program = shape_of(like.dtype, hidden), forward_program(cell, (), False)
+        layout = Layout.of(call, shape.lanes)
+        given = [layout.gather(evaluate(node, call)) for node in program.given]
+        widths = tuple(value.shape[1] for value in given)
+        moves, arrays = (False,) * len(given), tuple(call.weights)
+        launch = forward_launches(program, layout, shape, widths, moves, False, arrays, False).take()  # for good
+        buffers = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, batch, layout.padded).zero_()
+        operands = like.new_zeros(len(program.operands), batch, layout.padded)
+        self.states, self.output = buffers[..., :hidden], torch.empty_like(like)
+        self._call, self._nodes = replace(call, weights={}), program.given
+        self._plain = all(node.op == "input" for node in program.given)
+        self._order = [cell.inputs.index(n.name) if self._plain else k for k, n in enumerate(program.given)]
+
+        fixed = {f"operand_{k}": operand.data_ptr() for k, operand in enumerate(operands)}
+        new = dict.fromkeys([f"given_{k}" for k in range(len(given))] + ["output", "record", "hoisted", "time"], 0)
+        first = {f"{state} at 0": value for state, value in zip(cell.states, call.states, strict=True)}
+        launch.run({**new, **fixed, "steps": 0}, {**call.weights, **first}, 0, 1)  # lays the weights out
+        self._bind(launch, {**launch.constants, **new, **fixed}, len(program.maps) * hidden * (hidden + sum(widths)))
+        self._held = launch, operands
+
+    def _bind(self, launch: Launch, values: dict[str, int], weights: int) -> None:
+        """Make the blocks of arguments for even and odd steps, and the calls with them."""
+        layout, kernel = launch.layout, launch.kernel
+        parts = torch.get_num_threads() if weights * layout.batch > WORTH else 1
+        chunks = parts if layout.batch >= FEW * parts else 1  # shares of the rows, or else of the units
+        bounds, offset, active = layout.bounds(chunks), torch.zeros(3).long(), torch.tensor([0, layout.batch])
+        values |= {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr(), "job_count": 0}
+        odd = {"steps": 2, "offset": offset.data_ptr(), "active": active.data_ptr()}
+        self._blocks = [kernel.arguments.pack(values), kernel.arguments.pack(values | odd)]
+        code, self._rows = kernel.code.address("kernel"), (bounds, offset, active)
+        self._run = [threads.bound(code, ctypes.addressof(block), parts) for block in self._blocks]
+        place = kernel.arguments.place
+        self.step = self._step(place["output"], place["time"], [place[f"given_{k}"] for k in range(len(self._nodes))])
+
+    def _step(self, output_at: int, time_at: int, given_at: list[int]) -> Callable[..., None]:
+        """`step(turn, inputs, time, output)`: from the states of `turn`, 0 or 1, to those of the other.
+
+        All that it looks up is bound here: a step takes a few microseconds.
+        """
+        (even, run_even), (odd, run_odd) = zip(self._blocks, self._run, strict=True)
+        order = [*zip(given_at, self._order, strict=True)]
+        expressions = None if self._plain else self._values
+
+        def step(turn: int, inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
+            block, run = (odd, run_odd) if turn else (even, run_even)
+            if expressions is not None:
+                inputs = expressions(inputs, time)
+            held = []
+            for place, k in order:
+                value = inputs[k]
+                if not value.is_contiguous():
+                    value = value.contiguous()
+                    held.append(value)
+                block[place] = value.data_ptr()
+            block[time_at] = time - turn
+            block[output_at] = output.data_ptr()
+            run()
+
+        return step
+
+    @shielded
+    @torch.no_grad()
+    def _values(self, inputs: Sequence[Tensor], time: int) -> list[Tensor]:
+        """What the kernel is given, where the cell multiplies expressions of its inputs."""
+        named = {name: value.unsqueeze(0) for name, value in zip(self._call.cell.inputs, inputs, strict=True)}
+        call = replace(self._call, inputs=named, start=time)
+        return [evaluate(node, call)[0].contiguous() for node in self._nodes]

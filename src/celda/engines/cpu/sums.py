@@ -1,0 +1,146 @@
+"""What torch's large products do around the kernels: hoisted products, and the gradients of matrices and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.program import ForwardProgram
+from celda.language.schedule import Product
+
+Weights = Mapping[str, Tensor]
+
+
+def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> dict[str, Tensor]:
+    """The gradients of the biases, from the sums (maps or more, H) of the adjoints of the linear maps."""
+    h = total.shape[1]
+    found: dict[str, Tensor] = {}
+    for name, block, m, count in program.bias_runs:
+        if name in weights:
+            _put(found, name, weights[name], block * h, total[m : m + count].flatten().clone())
+    return found
+
+
+def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Tensor) -> None:
+    """Add a run of rows to the gradient of an array; one that is the whole array becomes it."""
+    if part.shape == like.shape and name not in found:
+        found[name] = part
+        return
+    if name not in found:
+        found[name] = torch.zeros_like(like)
+    found[name][first : first + part.shape[0]] += part
+
+
+def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, layout: Layout) -> Tensor:
+    """The products with what is given, for all steps at once: (rows, maps, H)."""
+    n, h, maps, total = layout.rows, layout.hidden, len(program.maps), None
+    for q, block, m, count in program.products:
+        if not program.is_hoisted(q):
+            continue
+        operand, matrix = given[program.given.index(q.operand)], weights[q.weight]
+        rows = matrix if count * h == matrix.shape[0] else matrix[block * h : (block + count) * h]
+        part = (operand @ rows.t()).view(operand.shape[0], count, h)
+        if total is None and (operand.shape[0], count) == (n, maps):
+            total = part
+            continue
+        if operand.shape[0] != n:
+            part = part.repeat(layout.steps, 1, 1)
+        total = given[0].new_zeros(n, maps, h) if total is None else total
+        total[:, m : m + count] += part
+    assert total is not None  # the program has a product that can be hoisted
+    return total
+
+
+@dataclass
+class _Share:
+    """One run of blocks of a product: what it multiplied, where its gradients are summed up."""
+
+    operand: Tensor  # (rows, K), or (B, K): constant over time
+    columns: slice  # of the adjoints
+    matrix: Tensor | None  # its rows of the weight, where the gradient of the operand is wanted
+    wanted: bool  # whether the gradient of the matrix is
+    d_operand: Tensor | None
+    constant: Tensor | None  # the sum over time of the adjoints, where the operand is constant
+    d_matrix: Tensor | None = None  # (maps * H, K)
+
+
+class WeightGradients:
+    """The gradients of matrices and of what is given, summed up while the sweep goes on.
+
+    `before(state)` gives the old values of a state for all rows; `wanted` names the arrays whose gradient is, and
+    `into` the places of what is given that want one.
+    """
+
+    def __init__(
+        self,
+        program: ForwardProgram,
+        layout: Layout,
+        weights: Weights,
+        given: Sequence[Tensor],
+        operands: Sequence[Tensor],
+        before: Callable[[str], Tensor],
+        wanted: frozenset[str],
+        into: frozenset[int],
+    ) -> None:
+        self.layout, self.program, self.weights = layout, program, weights
+        h, n = layout.hidden, layout.rows
+        self.given: list[Tensor | None] = [g.new_empty(g.shape) if k in into else None for k, g in enumerate(given)]
+        self._shares: list[tuple[Product, int, _Share]] = []
+        for product, block, m, count in program.products:
+            node = product.operand
+            place = program.given.index(node) if node in program.given else None
+            d_operand = None if place is None else self.given[place]
+            if product.weight not in wanted and d_operand is None:
+                continue
+            if place is not None:
+                operand = given[place]
+            elif node in program.operands:
+                operand = operands[program.operands.index(node)][:, :h]
+            else:
+                operand = before(node.name)
+            share = _Share(
+                operand,
+                slice(m * h, (m + count) * h),
+                None if d_operand is None else weights[product.weight][block * h : (block + count) * h],
+                product.weight in wanted,
+                d_operand,
+                None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * h),
+            )
+            self._shares.append((product, block, share))
+
+    def add(self, adjoint: Tensor, rows: slice) -> None:
+        """Take in the adjoints (some rows, maps * H) of these rows."""
+        touched: set[int] = set()
+        for *_, share in self._shares:
+            g = adjoint[:, share.columns]
+            if share.constant is not None:
+                share.constant += g.view(-1, self.layout.batch, g.shape[1]).sum(0)
+                continue
+            self._accumulate(share, g, rows, touched)
+
+    def _accumulate(self, share: _Share, g: Tensor, rows: slice, touched: set[int]) -> None:
+        if share.wanted:
+            operand = share.operand[rows]
+            share.d_matrix = g.t() @ operand if share.d_matrix is None else share.d_matrix.addmm_(g.t(), operand)
+        if share.d_operand is not None and share.matrix is not None:
+            there = share.d_operand[rows]
+            if id(share.d_operand) in touched:
+                there.addmm_(g, share.matrix)
+            else:
+                torch.mm(g, share.matrix, out=there)
+                touched.add(id(share.d_operand))
+
+    def result(self) -> tuple[list[Tensor | None], dict[str, Tensor]]:
+        """The gradients of what is given and of the matrices."""
+        h, touched = self.layout.hidden, set[int]()
+        found: dict[str, Tensor] = {}
+        for product, block, share in self._shares:
+            if share.constant is not None:
+                self._accumulate(share, share.constant, slice(None), touched)
+            if share.d_matrix is not None:
+                _put(found, product.weight, self.weights[product.weight], block * h, share.d_matrix)
+        return self.given, found

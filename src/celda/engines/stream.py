@@ -1,0 +1,40 @@
+"""A stack of layers one step at a time: what an engine gives that has a way of its own for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+
+class Stream(Protocol):
+    """The layers of a stack with their states, which stay there from step to step.
+
+    It is made from one `Call` of one step for each layer, the lowest first, whose inputs and states tell the sizes.
+    """
+
+    def step(self, inputs: Sequence[Tensor], time: int) -> Tensor:
+        """The output of the last layer, (B, H), in memory of its own; the inputs of the cell are (B, width) each."""
+        ...
+
+    def read(self) -> tuple[Tensor, ...]:
+        """Copies of the states, one (layers, B, H) tensor each."""
+        ...
+
+    def write(self, states: Sequence[Tensor]) -> None:
+        """Go on from these states; before the first step, too."""
+        ...
+
+
+def onlooker() -> str | None:
+    """What is at work now that must see operations of torch, in words; None: nothing, and a stream may run."""
+    if torch.compiler.is_compiling():
+        return "the model is being compiled"
+    if torch._C._is_any_autocast_enabled():
+        return "torch.autocast decides the dtype"
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return "torch.func transforms see through torch operations only"
+    return "a dispatch mode looks on" if torch._C._len_torch_dispatch_stack() else None

@@ -1,0 +1,61 @@
+"""Every cell on every engine is the reference in float64: outputs, final states, and every gradient."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from celda.cells import CELLS
+from celda.engines.cpu import kernels, passes
+from celda.language import Cell
+from tests.contract.cases import ENGINES, HIDDEN, Case, cases, exact, make, same, values
+from tests.contract.odd import ODD
+from tests.strategies import random_cells
+
+ALL = {**CELLS, **ODD}
+MANY = {"dtype": (torch.float32,), "resets": (True,), "few": (False,)}
+FEW = {"dtype": (torch.float64,), "resets": (True,), "few": (True,)}
+CASES = [
+    *cases(list(CELLS), HIDDEN),
+    *cases(list(CELLS), (7,), gradients=False, factors=MANY),
+    *cases(list(ODD), (17,), factors=FEW),  # of cells that nobody ships fewer
+    *cases(list(ODD), (7,), gradients=False, factors=MANY),
+]
+
+
+def check(cell: Cell, engine: str, case: Case, monkeypatch: pytest.MonkeyPatch, slack: float = 1.0) -> None:
+    """Run a case on the engine and on the reference in float64."""
+    torch.set_num_threads(case.threads)
+    if case.cut:
+        monkeypatch.setattr(passes, "CHUNK", 0)
+        monkeypatch.setattr(passes, "FEWEST", 2 * case.batch)
+    if case.units:
+        monkeypatch.setattr(kernels, "FEW", 10**9)
+        monkeypatch.setattr(kernels, "LARGE", -1)
+    call = make(cell, case)
+    same(values(call, engine, case.loss), values(exact(call), "reference", case.loss), engine, slack)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("name", "case"), [pytest.param(*case, id="-".join(map(str, case))) for case in CASES])
+def test_it_is_the_reference(name, engine, case, monkeypatch):
+    check(ALL[name], engine, case, monkeypatch)
+
+
+@settings(
+    max_examples=5,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # to make a cell smaller is to compile it over and over
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(random_cells(), st.data())
+@pytest.mark.parametrize("engine", ENGINES)
+def test_any_cell_is_the_reference(engine, monkeypatch, drawn, data):
+    options = {"steps": st.integers(1, 5), "batch": st.integers(1, 9), "hidden": st.integers(1, 20)}
+    options |= {"threads": st.integers(1, 3), "width": st.integers(1, 20)}
+    options |= dict.fromkeys(
+        ("resets", "lengths", "given", "bias", "reverse", "constant", "cut", "units"), st.booleans()
+    )
+    check(drawn, engine, Case(**data.draw(st.fixed_dictionaries(options))), monkeypatch, slack=1e4)

@@ -33,6 +33,9 @@ class Launch:
     `weights`: how many numbers are multiplied with a row in a step.
     """
 
+    states: Tensor  # of a forward kernel: the two buffers of each state
+    final: tuple[Tensor, ...]  # and the last of them, where the layout says which
+
     def __init__(self, kernel: Compiled, layout: Layout, shape: Shape, sizes: dict[str, int], weights: int) -> None:
         self.kernel, self.layout, self._weights = kernel, layout, weights
         self._begin: dict[str, int] = {}
@@ -161,6 +164,8 @@ def _forward_launches(
         for name, block, m, count in program.bias_runs:
             if name in arrays:
                 jobs.rows(address["bias"] + m * p * size, name, count, block * h, add=True)
+        launch.states = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p)
+        launch.final = layout.final(launch.states) if layout.order is None else ()
         return launch.bind(constants)
 
     return Ready(make)

@@ -30,6 +30,9 @@ FEWEST = (
 CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
 
 
+_NOTHING = pool.Lease(torch.empty(0), None)
+
+
 @dataclass
 class Passed:
     """What a forward pass leaves for the sweep: buffers by row, and how they are laid out."""
@@ -82,7 +85,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     launch = ready.take()
     around, output = layout.around(states[0]) if training and lease is None else (None, like.new_empty(n, h))
     lease = lease or pool.lease
-    record = lease((n, len(program.record), p), dtype)
+    record = lease((n, len(program.record), p), dtype) if program.record else _NOTHING
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = hoisted(program, given, call.weights, layout) if hoist else None
     values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
@@ -90,7 +93,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
     launch.run(values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
-    final = layout.final(launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p))
+    final = layout.back(launch.final or layout.final(launch.states))
     ready.give_back(launch)
     return Passed(program, layout, shape, given, states, output, final, around, record, operands)
 

@@ -144,8 +144,8 @@ class Layout:
         return tuple(states) if self.plain else tuple(self._carried(state) for state in self.sorted(states))
 
     def d_initial(self, gradients: Tensor) -> tuple[Tensor, ...]:
-        """The gradients of what `initial` was given from those (states, B, padded) of what it gave."""
-        return self.back(self._carried(gradients[..., : self.hidden]).unbind())
+        """The gradients of what `initial` was given from those (states, B, H) of what it gave."""
+        return self.back(self._carried(gradients).unbind())
 
     def _carried(self, value: Tensor) -> Tensor:
         return value if self.carry is None else value.masked_fill(self.carry[0].unsqueeze(1) == 0, 0)

@@ -105,20 +105,21 @@ def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tenso
 
 @dataclass(frozen=True)
 class Wanted:
-    """Of what a gradient is asked for: inputs and weights by name."""
+    """Of what a gradient is asked for: inputs and weights by name, and whether of the initial states."""
 
     inputs: frozenset[str]
     weights: frozenset[str]
+    states: bool
 
 
 @shielded
 def sweep(
     passed: Passed, call: Call, d_output: Tensor | None, d_final: tuple[Tensor | None, ...], wanted: Wanted
-) -> tuple[list[Tensor | None], tuple[Tensor, ...], dict[str, Tensor]]:
+) -> tuple[list[Tensor | None], tuple[Tensor | None, ...], dict[str, Tensor]]:
     """Run the backward kernel: the gradients of what was given (rows), of the initial states, and of the weights."""
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
-    n, b, h, p, maps = layout.rows, layout.batch, layout.hidden, layout.padded, len(program.maps)
+    n, b, h, maps = layout.rows, layout.batch, layout.hidden, len(program.maps)
     ready = sweep_launches(program, layout, shape, slots)
     launch = ready.take()
     upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output)
@@ -138,10 +139,10 @@ def sweep(
         sources = None
         gradients.add(span.adjoint, span.rows)
     d_given, d_weights = gradients.result()
-    total = launch.view("sums", slots, maps + len(back.vectors), p).sum(0)[:, :h]
+    total = launch.sums.sum(0)
     d_weights |= bias_gradients(program, call.weights, total)
     d_weights |= {name: total[maps + k] for k, name in enumerate(back.vectors)}
-    d_states = layout.d_initial(launch.view(f"carried_{cell.states[0]}", len(cell.states), b, p))
+    d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
     ready.give_back(launch)
     return d_given, d_states, d_weights
 

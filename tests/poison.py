@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from celda.engines.cpu import pool
+from celda.engines.cpu.launches import Launch, Ready
 
 BITS = {torch.float32: (torch.int32, 0x7FC0DEAD), torch.float64: (torch.int64, 0x7FF8DEADDEADDEAD)}  # each a NaN
 LINE = 64  # bytes in a cache line, and of each guard
@@ -31,20 +32,24 @@ class _Guarded:
         self._guards = self._all[:guard], self._all[guard + count :]
         self.tensor = self._lease.tensor[guard : guard + count].view(*size)
 
-    def __del__(self) -> None:
+    def refill(self) -> None:
+        """Look at the guards, and poison it anew."""
         if any((guard != self._bits).any() for guard in self._guards):
             self._broken.append(self._size)
         self._all.fill_(self._bits)
+
+    __del__ = refill
 
 
 @contextmanager
 def poisoned() -> Iterator[None]:
     """Every buffer that is not filled when it is made holds NaN, and those of the pool lie between guards.
 
-    The pool holds small buffers too then, so that what reads one that was given back finds NaN in it.
+    The pool holds small buffers too then, so that what reads one that was given back finds NaN in it. So does a launch
+    that takes something of the call before from the buffers it waited with.
     """
     broken: list[tuple[int, ...]] = []
-    lease = pool.lease
+    lease, give_back = pool.lease, Ready.give_back
 
     def filled(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda *args, **options: poison(make(*args, **options))
@@ -52,7 +57,13 @@ def poisoned() -> Iterator[None]:
     def guarded(size: Sequence[int], dtype: torch.dtype) -> Any:
         return _Guarded(size, dtype, lease, broken)
 
+    def poisoned_meanwhile(ready: Ready, launch: Launch) -> None:
+        if isinstance(launch._lease, _Guarded):
+            launch._lease.refill()
+        give_back(ready, launch)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ready, "give_back", poisoned_meanwhile)
         for owner, name in (
             (torch, "empty"),
             (torch, "empty_like"),

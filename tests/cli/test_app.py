@@ -73,6 +73,7 @@ def test_cells_data_and_doctor_tell(tmp_path):
     assert "4,032" in celda("data", cwd=tmp_path).stdout
     assert len(celda("data", "electricity", "--csv", cwd=tmp_path).stdout.splitlines()) == 4033
     assert "agrees with torch.nn.LSTM" in celda("doctor", cwd=tmp_path).stdout
+    assert "compiled kernels" in celda("cache", "info", cwd=tmp_path).stdout
 
 
 def test_version_and_help(tmp_path):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import celda
+from celda.cli.cache import cache
 from celda.cli.cells import cells
 from celda.cli.data import data
 from celda.cli.doctor import doctor
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 train = typer.Typer(help="Train a model on your data: celda train TASK DATA --run DIR.", no_args_is_help=True)
 app.add_typer(train, name="train")
+app.add_typer(cache, name="cache")
 train.command()(in_its_words(forecast))
 for command in (resume, evaluate, predict, cells, data, doctor):
     app.command()(in_its_words(command))

@@ -104,6 +104,7 @@ class Recurrent(nn.Module):
                 for name, size in sizes.items():
                     array = torch.empty(size, device=device, dtype=dtype)
                     self.register_parameter(self._names[-1][name], nn.Parameter(array))
+        self._first = next(iter(self._names[0].values()))
         self.reset_parameters()
 
     @property
@@ -122,7 +123,11 @@ class Recurrent(nn.Module):
 
     def _weights(self, place: int) -> dict[str, Tensor]:
         """What one layer and direction learns; `place` counts directions first."""
-        return {name: getattr(self, mine) for name, mine in self._names[place].items()}
+        arrays = self._parameters  # a parametrized one is not among them
+        return {
+            name: arrays[mine] if mine in arrays else getattr(self, mine)  # type: ignore[misc]  # none of them is None
+            for name, mine in self._names[place].items()
+        }
 
     def reset_parameters(self) -> None:
         """Draw the weights anew, in the order and from the numbers that torch.nn.LSTM would use."""
@@ -228,18 +233,18 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Every layer and direction over (T, B, I); see `celda.engines.Call` for what is passed on."""
         names, directions = self.cell.states, len(self._suffixes)
-        states = states or tuple(x.new_zeros(len(self._names), x.shape[1], self.hidden_size) for _ in names)
+        zeros = (x.new_zeros(x.shape[1], self.hidden_size),) * len(names) if states is None else ()
         further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
         keep = tuple(self.cell.named) if self._trace is not None else ()
         weights = [self._weights(place) for place in range(len(self._names))]
-        plan, results, y = self._plan(x, weights, *states, *further.values()), [], x
+        plan, results, y = self._plan(x, weights, *(states or zeros), *further.values()), [], x
         for layer in range(self.num_layers):
             below = self._drop(y, lengths) if layer and self.dropout and training else y
             given = {self.cell.inputs[0]: below, **further}
             for direction in range(directions):
                 place = layer * directions + direction
-                first, reverse = tuple(state[place] for state in states), direction == 1
-                call = Call(self.cell, given, first, weights[place], lengths, resets, reverse, start, keep)
+                first = zeros if states is None else tuple(state[place] for state in states)
+                call = Call(self.cell, given, first, weights[place], lengths, resets, direction == 1, start, keep)
                 results.append(plan.run(call))
             y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output
         if self._trace is not None:
@@ -263,7 +268,8 @@ class Recurrent(nn.Module):
     @property
     def _like(self) -> Tensor:
         """The first array of the layer: its dtype and device are the layer's."""
-        like: Tensor = getattr(self, next(iter(self._names[0].values())))
+        name = self._first
+        like: Tensor = self._parameters[name] if name in self._parameters else getattr(self, name)  # type: ignore[assignment]
         return like
 
     def plan(self, x: Tensor | None = None) -> Plan:

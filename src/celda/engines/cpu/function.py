@@ -26,13 +26,15 @@ class Fused(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         ctx.call, ctx.reference, ctx.passed, ctx.version = call, reference, passed, passed.output._version
         shown = tuple(passed.shown(call.cell.named[name]) for name in call.keep)
-        ctx.mark_non_differentiable(*shown)
+        if shown:
+            ctx.mark_non_differentiable(*shown)
         return passed.layout.spread(passed.output), *passed.final, *shown
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of every tensor that wants one."""
-        call, wants = _with(ctx.call, ctx.saved_tensors), ctx.needs_input_grad[2:]
+        call, wants = ctx.call, ctx.needs_input_grad[2:]
+        _ = ctx.saved_tensors  # those of the call; torch says where one was changed in place since
         d_final = d_rest[: len(call.states)]
         if torch.is_grad_enabled() or batched(d_output, *d_final):
             return (None, None, *again(call, ctx.reference, wants, d_output, d_final))
@@ -53,22 +55,11 @@ def gradients(
     """The gradients of inputs, states and weights, those that `wants` says at least; None: zero."""
     names = (*call.inputs, *(None for _ in call.states), *call.weights)
     asked = frozenset(name for name, want in zip(names, wants, strict=True) if want and name is not None)
-    wanted = Wanted(asked & call.inputs.keys(), asked & call.weights.keys())
+    states = any(wants[len(call.inputs) : len(call.inputs) + len(call.states)])
+    wanted = Wanted(asked & call.inputs.keys(), asked & call.weights.keys(), states)
     d_given, d_states, d_weights = sweep(passed, call, d_output, d_final, wanted)
     d_inputs = through(call, passed, d_given)
     return [*map(d_inputs.get, call.inputs), *d_states, *map(d_weights.get, call.weights)]
-
-
-def _with(call: Call, tensors: tuple[Tensor, ...]) -> Call:
-    """The call on other tensors."""
-    i, s = len(call.inputs), len(call.inputs) + len(call.states)
-    inputs, weights = (
-        dict(zip(call.inputs, tensors[:i], strict=True)),
-        dict(zip(call.weights, tensors[s:], strict=True)),
-    )
-    return Call(
-        call.cell, inputs, tensors[i:s], weights, call.lengths, call.resets, call.reverse, call.start, call.keep
-    )
 
 
 def again(

@@ -33,6 +33,11 @@ class Launch:
     `weights`: how many numbers are multiplied with a row in a step.
     """
 
+    # what a kernel leaves in its buffers, until the next call
+    states: Tensor  # forward, the two buffers of each state (states, 2, B, padded); backward, their gradients
+    final: tuple[Tensor, ...]  # forward: the last states, where the layout says in which buffers they are
+    sums: Tensor  # backward: of the adjoints of each linear map and learned vector (slots, maps + vectors, H)
+
     def __init__(self, kernel: Compiled, layout: Layout, shape: Shape, sizes: dict[str, int], weights: int) -> None:
         self.kernel, self.layout, self._weights = kernel, layout, weights
         self._begin: dict[str, int] = {}
@@ -161,6 +166,8 @@ def _forward_launches(
         for name, block, m, count in program.bias_runs:
             if name in arrays:
                 jobs.rows(address["bias"] + m * p * size, name, count, block * h, add=True)
+        launch.states = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p)
+        launch.final = layout.final(launch.states) if layout.order is None else ()
         return launch.bind(constants)
 
     return Ready(make)
@@ -199,6 +206,8 @@ def _sweep_launches(program: ForwardProgram, layout: Layout, shape: Shape, slots
             jobs.rows(address[f"vector_{name}"], name, 1)
         for name, weight, blocks, units in panels:
             jobs.backward_panel(address[name], weight, blocks, units)
+        launch.states = launch.view(f"carried_{cell.states[0]}", len(cell.states), b, p)[..., :h]
+        launch.sums = launch.view("sums", slots, lines, p)[..., :h]
         return launch.bind({})
 
     return Ready(make)

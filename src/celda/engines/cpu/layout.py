@@ -141,11 +141,11 @@ class Layout:
 
     def initial(self, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Initial states in the order of the layout; zero where a sequence starts anew at its first step."""
-        return tuple(self._carried(state) for state in self.sorted(states))
+        return tuple(states) if self.plain else tuple(self._carried(state) for state in self.sorted(states))
 
     def d_initial(self, gradients: Tensor) -> tuple[Tensor, ...]:
-        """The gradients of what `initial` was given from those (states, B, padded) of what it gave."""
-        return self.back(self._carried(gradients))
+        """The gradients of what `initial` was given from those (states, B, H) of what it gave."""
+        return self.back(self._carried(gradients).unbind())
 
     def _carried(self, value: Tensor) -> Tensor:
         return value if self.carry is None else value.masked_fill(self.carry[0].unsqueeze(1) == 0, 0)
@@ -168,8 +168,10 @@ class Layout:
     def gather(self, value: Tensor) -> Tensor:
         """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width)."""
         if value.shape[0] == self.steps:
-            flat = value.reshape(self.steps * self.batch, -1)
-            return flat.contiguous() if self.order is None else flat.index_select(0, self.places)
+            flat = value.reshape(self.steps * self.batch, value.shape[-1])
+            if self.order is not None:
+                return flat.index_select(0, self.places)
+            return flat if flat.is_contiguous() else flat.contiguous()
         return value[0].contiguous() if self.order is None else value[0][self.order][self.members]
 
     def spread(self, rows: Tensor) -> Tensor:
@@ -179,13 +181,15 @@ class Layout:
         full = rows.new_zeros(self.steps * self.batch, rows.shape[-1])
         return full.index_copy_(0, self.places, rows).view(self.steps, self.batch, -1)
 
-    def back(self, values: Tensor) -> tuple[Tensor, ...]:
-        """(states, B, width or more) in the order of the layout, as copies (B, H) in the caller's order.
+    def back(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """(B, H) each in the order of the layout, as copies in the caller's order.
 
         Each in memory of its own, so that a caller may change one in place.
         """
-        each = values[..., : self.hidden].unbind()
-        return tuple(v.clone() if self.order is None else v[torch.argsort(self.order)] for v in each)
+        if self.order is None:
+            return tuple(v.clone() for v in values)
+        there = torch.argsort(self.order)
+        return tuple(v[there] for v in values)
 
     def around(self, first: Tensor) -> tuple[Tensor, Tensor]:
         """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it."""
@@ -219,11 +223,14 @@ class Layout:
         return begin + self.members
 
     def final(self, buffers: Tensor) -> tuple[Tensor, ...]:
-        """The states after the last step, of buffers (states, 2, B, padded) whose halves were written in turn."""
+        """The states after the last step, of buffers (states, 2, B, padded) whose halves were written in turn.
+
+        In the order of the layout; views, unless sequences of unequal length end in one or the other half.
+        """
         if self.order is None or self.reverse:
-            return self.back(buffers[:, self.steps % 2])
+            return buffers[:, self.steps % 2, :, : self.hidden].unbind()
         assert self.lengths is not None
-        return self.back(buffers[:, self.lengths % 2, torch.arange(self.batch)])
+        return buffers[:, self.lengths % 2, torch.arange(self.batch), : self.hidden].unbind()
 
     def numbers(self) -> dict[str, int]:
         """What the kernels are told."""

@@ -30,6 +30,9 @@ FEWEST = (
 CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
 
 
+_NOTHING = pool.Lease(torch.empty(0), None)
+
+
 @dataclass
 class Passed:
     """What a forward pass leaves for the sweep: buffers by row, and how they are laid out."""
@@ -82,7 +85,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     launch = ready.take()
     around, output = layout.around(states[0]) if training and lease is None else (None, like.new_empty(n, h))
     lease = lease or pool.lease
-    record = lease((n, len(program.record), p), dtype)
+    record = lease((n, len(program.record), p), dtype) if program.record else _NOTHING
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = hoisted(program, given, call.weights, layout) if hoist else None
     values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
@@ -90,7 +93,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
     launch.run(values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
-    final = layout.final(launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p))
+    final = layout.back(launch.final or layout.final(launch.states))
     ready.give_back(launch)
     return Passed(program, layout, shape, given, states, output, final, around, record, operands)
 
@@ -102,20 +105,21 @@ def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tenso
 
 @dataclass(frozen=True)
 class Wanted:
-    """Of what a gradient is asked for: inputs and weights by name."""
+    """Of what a gradient is asked for: inputs and weights by name, and whether of the initial states."""
 
     inputs: frozenset[str]
     weights: frozenset[str]
+    states: bool
 
 
 @shielded
 def sweep(
     passed: Passed, call: Call, d_output: Tensor | None, d_final: tuple[Tensor | None, ...], wanted: Wanted
-) -> tuple[list[Tensor | None], tuple[Tensor, ...], dict[str, Tensor]]:
+) -> tuple[list[Tensor | None], tuple[Tensor | None, ...], dict[str, Tensor]]:
     """Run the backward kernel: the gradients of what was given (rows), of the initial states, and of the weights."""
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
-    n, b, h, p, maps = layout.rows, layout.batch, layout.hidden, layout.padded, len(program.maps)
+    n, b, h, maps = layout.rows, layout.batch, layout.hidden, len(program.maps)
     ready = sweep_launches(program, layout, shape, slots)
     launch = ready.take()
     upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output)
@@ -135,10 +139,10 @@ def sweep(
         sources = None
         gradients.add(span.adjoint, span.rows)
     d_given, d_weights = gradients.result()
-    total = launch.view("sums", slots, maps + len(back.vectors), p).sum(0)[:, :h]
+    total = launch.sums.sum(0)
     d_weights |= bias_gradients(program, call.weights, total)
     d_weights |= {name: total[maps + k] for k, name in enumerate(back.vectors)}
-    d_states = layout.d_initial(launch.view(f"carried_{cell.states[0]}", len(cell.states), b, p))
+    d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
     ready.give_back(launch)
     return d_given, d_states, d_weights
 

@@ -75,7 +75,7 @@ class _Layer:
         widths = tuple(value.shape[1] for value in given)
         moves, arrays = (False,) * len(given), tuple(call.weights)
         launch = forward_launches(program, layout, shape, widths, moves, False, arrays, False).take()  # for good
-        buffers = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, batch, layout.padded).zero_()
+        buffers = launch.states.zero_()
         operands = like.new_zeros(len(program.operands), batch, layout.padded)
         self.states, self.output = buffers[..., :hidden], torch.empty_like(like)
         self._call, self._nodes = replace(call, weights={}), program.given

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.program import ForwardProgram
@@ -36,21 +37,22 @@ def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Te
 
 
 def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, layout: Layout) -> Tensor:
-    """The products with what is given, for all steps at once: (rows, maps, H)."""
+    """The products with what is given, for all steps at once: (rows, maps, H), of any shape."""
     n, h, maps, total = layout.rows, layout.hidden, len(program.maps), None
     for q, block, m, count in program.products:
         if not program.is_hoisted(q):
             continue
         operand, matrix = given[program.given.index(q.operand)], weights[q.weight]
         rows = matrix if count * h == matrix.shape[0] else matrix[block * h : (block + count) * h]
-        part = (operand @ rows.t()).view(operand.shape[0], count, h)
+        part = linear(operand, rows)
         if total is None and (operand.shape[0], count) == (n, maps):
             total = part
             continue
+        part = part.view(-1, count, h)
         if operand.shape[0] != n:
             part = part.repeat(layout.steps, 1, 1)
         total = given[0].new_zeros(n, maps, h) if total is None else total
-        total[:, m : m + count] += part
+        total.view(n, maps, h)[:, m : m + count] += part
     assert total is not None  # the program has a product that can be hoisted
     return total
 

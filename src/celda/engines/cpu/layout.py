@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,16 @@ def _dense(steps: int, batch: int) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=256)
 def _cut(batch: int, parts: int) -> Tensor:
     return torch.tensor([k * batch // parts for k in range(parts + 1)])
+
+
+class Kind(NamedTuple):
+    """What all layouts have in common for which one launch can be used after another."""
+
+    batch: int
+    hidden: int
+    padded: int
+    ragged: bool
+    resets: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +82,11 @@ class Layout:
     def plain(self) -> bool:
         """Whether the sizes alone say how the rows lie; there is one such layout for all calls of these sizes."""
         return self.order is None and self.carry is None
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What decides the sizes of a launch's buffers, and its code."""
+        return Kind(self.batch, self.hidden, self.padded, self.order is not None, self.carry is not None)
 
     @cached_property
     def rows(self) -> int:
@@ -222,16 +237,17 @@ class Layout:
         begin = torch.where(self.members < active[self._step], self.offset[1:][self._step], self.rows)
         return begin + self.members
 
-    def final(self, buffers: Tensor) -> tuple[Tensor, ...]:
-        """The states after the last step, of buffers (states, 2, B, padded) whose halves were written in turn.
+    def final(self, buffers: Tensor, halves: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
+        """The states after the last step, of buffers (states, 2, B, padded) whose `halves` were written in turn.
 
         In the order of the layout; views, unless sequences of unequal length end in one or the other half.
         """
         if self.order is None or self.reverse:
-            return buffers[:, self.steps % 2, :, : self.hidden].unbind()
+            return halves[self.steps % 2]
         assert self.lengths is not None
         return buffers[:, self.lengths % 2, torch.arange(self.batch), : self.hidden].unbind()
 
+    @cached_property
     def numbers(self) -> dict[str, int]:
         """What the kernels are told."""
         return {

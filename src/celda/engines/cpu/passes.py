@@ -81,7 +81,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
     large = program.ahead * h * max(widths, default=0) * dtype.itemsize > LARGE
     hoist = program.ahead > 0 and b < HOIST[large]
-    ready = forward_launches(program, layout, shape, widths, moves, hoist, tuple(call.weights), training)
+    ready = forward_launches(program, layout.kind, shape, widths, moves, hoist, tuple(call.weights), training)
     launch = ready.take()
     around, output = layout.around(states[0]) if training and lease is None else (None, like.new_empty(n, h))
     lease = lease or pool.lease
@@ -92,8 +92,8 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)}
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
-    launch.run(values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
-    final = layout.back(launch.final or layout.final(launch.states))
+    launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
+    final = layout.back(layout.final(launch.states, launch.final))
     ready.give_back(launch)
     return Passed(program, layout, shape, given, states, output, final, around, record, operands)
 
@@ -120,7 +120,7 @@ def sweep(
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
     n, b, h, maps = layout.rows, layout.batch, layout.hidden, len(program.maps)
-    ready = sweep_launches(program, layout, shape, slots)
+    ready = sweep_launches(program, layout.kind, shape, slots)
     launch = ready.take()
     upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output)
     values = {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr(), "time": call.start}
@@ -135,7 +135,7 @@ def sweep(
     spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
     adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
     for span in _windows(spans, layout, adjoint.tensor):
-        launch.run(values | span.numbers, sources, *span.steps)
+        launch.run(layout, values | span.numbers, sources, *span.steps)
         sources = None
         gradients.add(span.adjoint, span.rows)
     d_given, d_weights = gradients.result()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,7 +67,8 @@ class Layout:
         offset, active = _dense(steps, batch)
         if call.lengths is not None:
             lengths, order = torch.sort(call.lengths.long(), descending=True, stable=True)
-            active = (lengths.unsqueeze(0) > torch.arange(steps).unsqueeze(1)).sum(1)
+            ended = np.searchsorted(lengths.numpy()[::-1], np.arange(steps), side="right")
+            active = torch.from_numpy(batch - ended)
             offset = torch.cat([active.new_zeros(1), active.cumsum(0)])
             resets = None if resets is None else resets[:, order]
         carry = None
@@ -175,17 +177,19 @@ class Layout:
         assert self.lengths is not None
         end = self.steps if end is None else end
         low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
-        done = (self.lengths.clamp(max=high) - low).clamp_(min=0).cumsum(0)
-        goals = torch.arange(1, parts) * done[-1] // parts
-        inner = torch.searchsorted(done, goals, right=True)
-        return torch.cat([done.new_zeros(1), inner, done.new_full((1,), self.batch)])
+        done = np.clip(self.lengths.numpy(), low, high).cumsum() - low * np.arange(1, self.batch + 1)
+        inner = np.searchsorted(done, np.arange(1, parts) * done[-1] // parts, side="right")
+        return torch.from_numpy(np.concatenate([[0], inner, [self.batch]]))
 
-    def gather(self, value: Tensor) -> Tensor:
-        """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width)."""
+    def gather(self, value: Tensor, out: Tensor | None = None) -> Tensor:
+        """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width).
+
+        The rows of a ragged batch that change with the steps are written to `out`.
+        """
         if value.shape[0] == self.steps:
             flat = value.reshape(self.steps * self.batch, value.shape[-1])
             if self.order is not None:
-                return flat.index_select(0, self.places)
+                return torch.index_select(flat, 0, self.places, out=out)
             return flat if flat.is_contiguous() else flat.contiguous()
         return value[0].contiguous() if self.order is None else value[0][self.order][self.members]
 
@@ -206,21 +210,21 @@ class Layout:
         there = torch.argsort(self.order)
         return tuple(v[there] for v in values)
 
-    def around(self, first: Tensor) -> tuple[Tensor, Tensor]:
+    def around(self, first: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it."""
         n, b = self.rows, self.batch
-        whole = first.new_empty(n + b, first.shape[1])
+        whole = first.new_empty(n + b, first.shape[1]) if out is None else out
         rows, start = (whole[:n], whole[n:]) if self.reverse else (whole[b:], whole[:b])
         start.copy_(first)
         return whole, rows
 
-    def before(self, around: Tensor) -> Tensor:
-        """The value of a state before each row's step, from what `around` gave."""
+    def before(self, around: Tensor, out: Tensor | None = None) -> Tensor:
+        """The value of a state before each row's step, from what `around` gave; of a ragged batch, written to `out`."""
         n, b = self.rows, self.batch
         if self.order is None:
             found = around[b:] if self.reverse else around[:n]
         else:
-            found = around.index_select(0, self._earlier)
+            found = torch.index_select(around, 0, self._earlier, out=out)
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]

@@ -47,6 +47,14 @@ class Passed:
     around: Tensor | None  # the output and the initial state together, when training
     record: pool.Lease  # (rows, recorded values, padded)
     operands: list[pool.Lease]
+    held: list[pool.Lease]  # what else the tensors lie in
+
+    def room(self, *size: int) -> Tensor | None:
+        """Memory for rows of a ragged batch, which stays until the sweep has ended; a dense one needs none."""
+        if self.layout.order is None:
+            return None
+        self.held.append(pool.lease(size, self.output.dtype))
+        return self.held[-1].tensor
 
     def shown(self, node: Node) -> Tensor:
         """A recorded value, (T, B, H)."""
@@ -59,10 +67,10 @@ class Passed:
         """The old values of a state, for all rows."""
         place = self.program.cell.states.index(state)
         if place == 0 and self.around is not None:
-            return self.layout.before(self.around)
+            return self.layout.before(self.around, self.room(*self.output.shape))
         around, rows = self.layout.around(self.states[place])
         rows.copy_(self._recorded(self.program.cell.outputs[state]))
-        return self.layout.before(around)
+        return self.layout.before(around, self.room(*self.output.shape))
 
 
 @shielded
@@ -83,7 +91,13 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     hoist = program.ahead > 0 and b < HOIST[large]
     ready = forward_launches(program, layout.kind, shape, widths, moves, hoist, tuple(call.weights), training)
     launch = ready.take()
-    around, output = layout.around(states[0]) if training and lease is None else (None, like.new_empty(n, h))
+    held: list[pool.Lease] = []
+    if training and lease is None:
+        if layout.order is not None:  # the caller is given a copy
+            held.append(pool.lease((n + b, h), dtype))
+        around, output = layout.around(states[0], held[0].tensor if held else None)
+    else:
+        around, output = None, like.new_empty(n, h)
     lease = lease or pool.lease
     record = lease((n, len(program.record), p), dtype) if program.record else _NOTHING
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
@@ -95,7 +109,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
     final = layout.back(layout.final(launch.states, launch.final))
     ready.give_back(launch)
-    return Passed(program, layout, shape, given, states, output, final, around, record, operands)
+    return Passed(program, layout, shape, given, states, output, final, around, record, operands, held)
 
 
 def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -122,7 +136,7 @@ def sweep(
     n, b, h, maps = layout.rows, layout.batch, layout.hidden, len(program.maps)
     ready = sweep_launches(program, layout.kind, shape, slots)
     launch = ready.take()
-    upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output)
+    upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output, passed.room(n, h))
     values = {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr(), "time": call.start}
     values["record"] = passed.record.tensor.data_ptr()
     d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(d_final), strict=True)}

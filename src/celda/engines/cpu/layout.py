@@ -106,20 +106,28 @@ class Layout:
         return -1 if self.reverse else 1
 
     @cached_property
-    def _step(self) -> Tensor:
-        """Of each row of a ragged batch: its step."""
-        return torch.repeat_interleave(torch.arange(self.steps), self.active)
-
-    @cached_property
-    def members(self) -> Tensor:
-        """Of each row of a ragged batch: its sequence, as a place in the sorted batch."""
-        return torch.arange(self.rows) - self.offset[self._step]
+    def _inside(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each row of a ragged batch: its step, and its sequence as a place in the sorted batch."""
+        assert self.lengths is not None
+        step, member = np.nonzero(np.arange(self.steps)[:, None] < self.lengths.numpy())
+        return step, member
 
     @cached_property
     def places(self) -> Tensor:
         """Of each row of a ragged batch: its place t * B + b in the caller's batch."""
         assert self.order is not None
-        return self._step * self.batch + self.order[self.members]
+        step, member = self._inside
+        return torch.from_numpy(step * self.batch + self.order.numpy()[member])
+
+    @cached_property
+    def _members(self) -> Tensor:
+        return torch.from_numpy(self._inside[1])
+
+    @cached_property
+    def _unsorted(self) -> Tensor:
+        """Of each sequence in the caller's batch: its place in the sorted one."""
+        assert self.order is not None
+        return torch.argsort(self.order)
 
     def spans(self, most: int) -> list[tuple[int, int, int, int]]:
         """The steps in the order of a sweep, cut so that a span has about `most` rows or one step.
@@ -191,7 +199,7 @@ class Layout:
             if self.order is not None:
                 return torch.index_select(flat, 0, self.places, out=out)
             return flat if flat.is_contiguous() else flat.contiguous()
-        return value[0].contiguous() if self.order is None else value[0][self.order][self.members]
+        return value[0].contiguous() if self.order is None else value[0][self.order][self._members]
 
     def spread(self, rows: Tensor) -> Tensor:
         """Rows as (T, B, width), zero where there is no row."""
@@ -207,8 +215,7 @@ class Layout:
         """
         if self.order is None:
             return tuple(v.clone() for v in values)
-        there = torch.argsort(self.order)
-        return tuple(v[there] for v in values)
+        return tuple(v[self._unsorted] for v in values)
 
     def around(self, first: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it."""
@@ -228,28 +235,33 @@ class Layout:
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]
-        kept = steps_run.reshape(-1) if self.order is None else steps_run[self._step, self.members]
+        kept = (
+            steps_run.reshape(-1) if self.order is None else steps_run[torch.from_numpy(self._inside[0]), self._members]
+        )
         return found.masked_fill((kept == 0).unsqueeze(1), 0)
 
     @cached_property
     def _earlier(self) -> Tensor:
         """Of each row of a ragged batch: where the state before its step lies in what `around` gave."""
+        step, member = self._inside
+        offset, active = self.offset.numpy(), self.active.numpy()
         if not self.reverse:
-            begin = torch.cat([self.offset.new_zeros(1), self.offset[:-2] + self.batch])
-            return begin[self._step] + self.members
-        active = torch.cat([self.active[1:], self.active.new_zeros(1)])
-        begin = torch.where(self.members < active[self._step], self.offset[1:][self._step], self.rows)
-        return begin + self.members
+            return torch.from_numpy(np.concatenate([[0], offset[:-2] + self.batch])[step] + member)
+        after = np.append(active[1:], 0)
+        begin = np.where(member < after[step], offset[1:][step], self.rows)
+        return torch.from_numpy(begin + member)
 
-    def final(self, buffers: Tensor, halves: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
+    def final(self, buffers: Tensor, halves: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """The states after the last step, of buffers (states, 2, B, padded) whose `halves` were written in turn.
 
-        In the order of the layout; views, unless sequences of unequal length end in one or the other half.
+        In the caller's order, each in memory of its own.
         """
         if self.order is None or self.reverse:
-            return halves[self.steps % 2]
+            return self.back(halves[self.steps % 2])
         assert self.lengths is not None
-        return buffers[:, self.lengths % 2, torch.arange(self.batch), : self.hidden].unbind()
+        there = self._unsorted
+        half = (self.lengths % 2)[there]
+        return tuple(buffer[half, there, : self.hidden] for buffer in buffers.unbind())
 
     @cached_property
     def numbers(self) -> dict[str, int]:

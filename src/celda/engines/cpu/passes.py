@@ -107,7 +107,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
     launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
-    final = layout.back(layout.final(launch.states, launch.final))
+    final = layout.final(launch.states, launch.final)
     ready.give_back(launch)
     return Passed(program, layout, shape, given, states, output, final, around, record, operands, held)
 

@@ -380,3 +380,9 @@ def test_a_large_launch_does_not_wait(monkeypatch):
     monkeypatch.setattr(launches, "LARGEST", 1)
     ready.give_back(launch)
     assert ready.take() is launch
+
+
+@pytest.mark.parametrize("name", ["lstm", "peephole_lstm", "gru"])
+def test_gradients_are_each_in_memory_of_their_own(name):
+    found = [t for t in gradients(some_call(name)).values() if t.numel()]
+    assert len({t.untyped_storage().data_ptr() for t in found}) == len(found)

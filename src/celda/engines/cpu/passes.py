@@ -155,7 +155,7 @@ def sweep(
     d_given, d_weights = gradients.result()
     total = launch.sums.sum(0)
     d_weights |= bias_gradients(program, call.weights, total)
-    d_weights |= {name: total[maps + k] for k, name in enumerate(back.vectors)}
+    d_weights |= {name: total[maps + k].clone() for k, name in enumerate(back.vectors)}
     d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
     ready.give_back(launch)
     return d_given, d_states, d_weights

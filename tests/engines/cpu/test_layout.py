@@ -165,7 +165,8 @@ def test_the_final_state_is_in_the_half_that_was_written_last(drawn):
         for s in range(layout.steps):
             if layout.first + s * layout.direction < ends[k]:
                 buffers[0, (s + 1) % 2, position] = 100 * k + s
-    (final,) = layout.back(layout.final(buffers))
+    halves = [half.unbind() for half in buffers[..., :HIDDEN].unbind(1)]
+    (final,) = layout.final(buffers, halves)
     for k in range(layout.batch):
         run = [s for s in range(layout.steps) if layout.first + s * layout.direction < ends[k]]
         assert final[k].tolist() == [100 * k + run[-1] if run else -1 - k] * HIDDEN

@@ -355,7 +355,7 @@ def test_threads_that_compile_the_same_at_once(monkeypatch):
     call, meet, load = some_call(), threading.Barrier(4, timeout=30), prepare.disk.load
     wanted = run(call).output
     prepare._compiled.cache_clear()
-    launches._forward_launches.cache_clear()
+    launches.forward_launches.cache_clear()
     monkeypatch.setattr(prepare.disk, "load", lambda *given: (meet.wait(), load(*given))[1])
     with ThreadPoolExecutor(4) as pool:
         assert all(torch.equal(result.output, wanted) for result in pool.map(run, [call] * 4))

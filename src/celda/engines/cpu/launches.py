@@ -18,7 +18,7 @@ from torch import Tensor
 from celda.engines.cpu import pool, threads
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import Compiled, backward_kernel, backward_program, forward_kernel, share
-from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.layout import Kind, Layout
 from celda.engines.cpu.prepare import Jobs
 from celda.engines.cpu.program import ForwardProgram
 
@@ -35,11 +35,11 @@ class Launch:
 
     # what a kernel leaves in its buffers, until the next call
     states: Tensor  # forward, the two buffers of each state (states, 2, B, padded); backward, their gradients
-    final: tuple[Tensor, ...]  # forward: the last states, where the layout says in which buffers they are
+    final: list[tuple[Tensor, ...]]  # forward: of each of the two buffers, the states (B, H)
     sums: Tensor  # backward: of the adjoints of each linear map and learned vector (slots, maps + vectors, H)
 
-    def __init__(self, kernel: Compiled, layout: Layout, shape: Shape, sizes: dict[str, int], weights: int) -> None:
-        self.kernel, self.layout, self._weights = kernel, layout, weights
+    def __init__(self, kernel: Compiled, kind: Kind, shape: Shape, sizes: dict[str, int], weights: int) -> None:
+        self.kernel, self._weights = kernel, weights
         self._begin: dict[str, int] = {}
         total = 0
         for name, size in sizes.items():  # end to end: each holds whole vectors, and so each begins on one
@@ -51,28 +51,36 @@ class Launch:
         self.bytes = total * dtype.itemsize
         base = self._lease.tensor.data_ptr()
         self.address = {name: base + begin * dtype.itemsize for name, begin in self._begin.items()}
-        self.jobs = Jobs(shape, layout.hidden, layout.padded)
+        self.jobs = Jobs(shape, kind.hidden, kind.padded)
 
     def bind(self, constants: Mapping[str, int]) -> Launch:
         """When all jobs are there: make the block of the arguments, of which `constants` and the addresses stay."""
-        self.constants = {**constants, **self.layout.numbers(), **self.address, **self.jobs.arguments()}
+        self.constants = {**constants, **self.address, **self.jobs.arguments()}
         self._jobs = self.constants["job_count"]
         names, self._place = self.kernel.arguments.names, self.kernel.arguments.place
-        self._new = {*names} - self.constants.keys() - {"by_rows", "chunks", "bounds"}
+        self._new = {*names} - self.constants.keys() - {"by_rows", "chunks", "bounds"}  # told at every run
         self._block = self.kernel.arguments.pack(dict.fromkeys(names, 0) | self.constants)
         self._code, self._at = self.kernel.code.address("kernel"), ctypes.addressof(self._block)
         return self
 
-    def run(self, values: Mapping[str, int], sources: Mapping[str, Tensor | None] | None, begin: int, end: int) -> None:
+    def run(
+        self,
+        layout: Layout,
+        values: Mapping[str, int],
+        sources: Mapping[str, Tensor | None] | None,
+        begin: int,
+        end: int,
+    ) -> None:
         """Run the steps begin..end, numbered as they are run; without `sources`, on buffers as they are.
 
         On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or
         the units where the rows are few and the weights more than a cache holds.
         """
+        values = {**layout.numbers, **values}
         if missing := self._new - values.keys():
             raise TypeError(f"the kernel must be told {', '.join(sorted(missing))}")
-        parts, chunks = share(self.layout, self._weights)
-        bounds = self.layout.bounds(chunks, begin, end)
+        parts, chunks = share(layout, self._weights)
+        bounds = layout.bounds(chunks, begin, end)
         held = None if sources is None else self.jobs.take(sources)
         block, place = self._block, self._place
         for name, value in values.items():
@@ -108,9 +116,10 @@ class Ready:
             self._waiting.append(launch)
 
 
+@lru_cache(maxsize=SIZES)
 def forward_launches(
     program: ForwardProgram,
-    layout: Layout,
+    kind: Kind,
     shape: Shape,
     widths: tuple[int, ...],
     moves: tuple[bool, ...],
@@ -120,23 +129,8 @@ def forward_launches(
 ) -> Ready:
     """Of the forward kernel. `widths` of what the program is given, and whether it `moves` with the steps; `arrays`
     are the names of the weights."""
-    made = _forward_launches if layout.plain else _forward_launches.__wrapped__
-    return made(program, layout, shape, widths, moves, hoist, arrays, training)
-
-
-@lru_cache(maxsize=SIZES)
-def _forward_launches(
-    program: ForwardProgram,
-    layout: Layout,
-    shape: Shape,
-    widths: tuple[int, ...],
-    moves: tuple[bool, ...],
-    hoist: bool,
-    arrays: tuple[str, ...],
-    training: bool,
-) -> Ready:
-    cell, b, h, p = program.cell, layout.batch, layout.hidden, layout.padded
-    kernel = forward_kernel(cell, shape, program.record, hoist, layout.carry is not None)
+    cell, (b, h, p, ragged, resets) = program.cell, kind
+    kernel = forward_kernel(cell, shape, program.record, hoist, resets)
     sizes = {f"state_{state}": 2 * b * p for state in cell.states}
     sizes |= {"bias": len(program.maps) * p, "scratch": b * len(program.crossing) * p}
     sizes |= {f"vector_{name}": p for name in program.cell_vectors}
@@ -153,10 +147,10 @@ def _forward_launches(
     size = 8 if shape.dtype == "float64" else 4
 
     def make() -> Launch:
-        launch = Launch(kernel, layout, shape, sizes, len(program.maps) * h * (h + sum(widths)))
+        launch = Launch(kernel, kind, shape, sizes, len(program.maps) * h * (h + sum(widths)))
         jobs, address = launch.jobs, launch.address
         for state in cell.states:
-            for turn in range(1 if layout.order is None else 2):
+            for turn in range(2 if ragged else 1):
                 jobs.rows(address[f"state_{state}"] + turn * b * p * size, f"{state} at 0", b)
         for name in program.cell_vectors:
             jobs.rows(address[f"vector_{name}"], name, 1)
@@ -167,22 +161,17 @@ def _forward_launches(
             if name in arrays:
                 jobs.rows(address["bias"] + m * p * size, name, count, block * h, add=True)
         launch.states = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p)
-        launch.final = layout.final(launch.states) if layout.order is None else ()
+        launch.final = [half.unbind() for half in launch.states[..., :h].unbind(1)]
         return launch.bind(constants)
 
     return Ready(make)
 
 
-def sweep_launches(program: ForwardProgram, layout: Layout, shape: Shape, slots: int) -> Ready:
-    """Of the backward kernel after a forward pass; `slots` is how many sums are made side by side."""
-    made = _sweep_launches if layout.plain else _sweep_launches.__wrapped__
-    return made(program, layout, shape, slots)
-
-
 @lru_cache(maxsize=SIZES)
-def _sweep_launches(program: ForwardProgram, layout: Layout, shape: Shape, slots: int) -> Ready:
-    cell, b, h, p, back = program.cell, layout.batch, layout.hidden, layout.padded, backward_program(program.cell)
-    kernel = backward_kernel(cell, shape, program.record, layout.carry is not None)
+def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int) -> Ready:
+    """Of the backward kernel after a forward pass; `slots` is how many sums are made side by side."""
+    cell, (b, h, p, _, resets), back = program.cell, kind, backward_program(program.cell)
+    kernel = backward_kernel(cell, shape, program.record, resets)
     sizes = {f"{what}_{state}": b * p for what in ("carried", "first") for state in cell.states}
     lines = len(back.maps) + len(back.vectors)
     sizes |= {"sums": slots * lines * p, "scratch": b * len(back.crossing) * p}
@@ -196,7 +185,7 @@ def _sweep_launches(program: ForwardProgram, layout: Layout, shape: Shape, slots
             sizes[panels[-1][0]] = len(blocks) * h * p
 
     def make() -> Launch:
-        launch = Launch(kernel, layout, shape, sizes, len(back.maps) * h * h)
+        launch = Launch(kernel, kind, shape, sizes, len(back.maps) * h * h)
         jobs, address = launch.jobs, launch.address
         for state in cell.states:
             jobs.rows(address[f"carried_{state}"], f"d {state}", b)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +28,16 @@ def _dense(steps: int, batch: int) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=256)
 def _cut(batch: int, parts: int) -> Tensor:
     return torch.tensor([k * batch // parts for k in range(parts + 1)])
+
+
+class Kind(NamedTuple):
+    """What all layouts have in common for which one launch can be used after another."""
+
+    batch: int
+    hidden: int
+    padded: int
+    ragged: bool
+    resets: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +67,8 @@ class Layout:
         offset, active = _dense(steps, batch)
         if call.lengths is not None:
             lengths, order = torch.sort(call.lengths.long(), descending=True, stable=True)
-            active = (lengths.unsqueeze(0) > torch.arange(steps).unsqueeze(1)).sum(1)
+            ended = np.searchsorted(lengths.numpy()[::-1], np.arange(steps), side="right")
+            active = torch.from_numpy(batch - ended)
             offset = torch.cat([active.new_zeros(1), active.cumsum(0)])
             resets = None if resets is None else resets[:, order]
         carry = None
@@ -74,6 +86,11 @@ class Layout:
         return self.order is None and self.carry is None
 
     @cached_property
+    def kind(self) -> Kind:
+        """What decides the sizes of a launch's buffers, and its code."""
+        return Kind(self.batch, self.hidden, self.padded, self.order is not None, self.carry is not None)
+
+    @cached_property
     def rows(self) -> int:
         """How many rows there are in all."""
         return self.begin(self.steps)
@@ -89,20 +106,28 @@ class Layout:
         return -1 if self.reverse else 1
 
     @cached_property
-    def _step(self) -> Tensor:
-        """Of each row of a ragged batch: its step."""
-        return torch.repeat_interleave(torch.arange(self.steps), self.active)
-
-    @cached_property
-    def members(self) -> Tensor:
-        """Of each row of a ragged batch: its sequence, as a place in the sorted batch."""
-        return torch.arange(self.rows) - self.offset[self._step]
+    def _inside(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each row of a ragged batch: its step, and its sequence as a place in the sorted batch."""
+        assert self.lengths is not None
+        step, member = np.nonzero(np.arange(self.steps)[:, None] < self.lengths.numpy())
+        return step, member
 
     @cached_property
     def places(self) -> Tensor:
         """Of each row of a ragged batch: its place t * B + b in the caller's batch."""
         assert self.order is not None
-        return self._step * self.batch + self.order[self.members]
+        step, member = self._inside
+        return torch.from_numpy(step * self.batch + self.order.numpy()[member])
+
+    @cached_property
+    def _members(self) -> Tensor:
+        return torch.from_numpy(self._inside[1])
+
+    @cached_property
+    def _unsorted(self) -> Tensor:
+        """Of each sequence in the caller's batch: its place in the sorted one."""
+        assert self.order is not None
+        return torch.argsort(self.order)
 
     def spans(self, most: int) -> list[tuple[int, int, int, int]]:
         """The steps in the order of a sweep, cut so that a span has about `most` rows or one step.
@@ -160,19 +185,21 @@ class Layout:
         assert self.lengths is not None
         end = self.steps if end is None else end
         low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
-        done = (self.lengths.clamp(max=high) - low).clamp_(min=0).cumsum(0)
-        goals = torch.arange(1, parts) * done[-1] // parts
-        inner = torch.searchsorted(done, goals, right=True)
-        return torch.cat([done.new_zeros(1), inner, done.new_full((1,), self.batch)])
+        done = np.clip(self.lengths.numpy(), low, high).cumsum() - low * np.arange(1, self.batch + 1)
+        inner = np.searchsorted(done, np.arange(1, parts) * done[-1] // parts, side="right")
+        return torch.from_numpy(np.concatenate([[0], inner, [self.batch]]))
 
-    def gather(self, value: Tensor) -> Tensor:
-        """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width)."""
+    def gather(self, value: Tensor, out: Tensor | None = None) -> Tensor:
+        """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width).
+
+        The rows of a ragged batch that change with the steps are written to `out`.
+        """
         if value.shape[0] == self.steps:
             flat = value.reshape(self.steps * self.batch, value.shape[-1])
             if self.order is not None:
-                return flat.index_select(0, self.places)
+                return torch.index_select(flat, 0, self.places, out=out)
             return flat if flat.is_contiguous() else flat.contiguous()
-        return value[0].contiguous() if self.order is None else value[0][self.order][self.members]
+        return value[0].contiguous() if self.order is None else value[0][self.order][self._members]
 
     def spread(self, rows: Tensor) -> Tensor:
         """Rows as (T, B, width), zero where there is no row."""
@@ -188,50 +215,55 @@ class Layout:
         """
         if self.order is None:
             return tuple(v.clone() for v in values)
-        there = torch.argsort(self.order)
-        return tuple(v[there] for v in values)
+        return tuple(v[self._unsorted] for v in values)
 
-    def around(self, first: Tensor) -> tuple[Tensor, Tensor]:
+    def around(self, first: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it."""
         n, b = self.rows, self.batch
-        whole = first.new_empty(n + b, first.shape[1])
+        whole = first.new_empty(n + b, first.shape[1]) if out is None else out
         rows, start = (whole[:n], whole[n:]) if self.reverse else (whole[b:], whole[:b])
         start.copy_(first)
         return whole, rows
 
-    def before(self, around: Tensor) -> Tensor:
-        """The value of a state before each row's step, from what `around` gave."""
+    def before(self, around: Tensor, out: Tensor | None = None) -> Tensor:
+        """The value of a state before each row's step, from what `around` gave; of a ragged batch, written to `out`."""
         n, b = self.rows, self.batch
         if self.order is None:
             found = around[b:] if self.reverse else around[:n]
         else:
-            found = around.index_select(0, self._earlier)
+            found = torch.index_select(around, 0, self._earlier, out=out)
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]
-        kept = steps_run.reshape(-1) if self.order is None else steps_run[self._step, self.members]
+        kept = (
+            steps_run.reshape(-1) if self.order is None else steps_run[torch.from_numpy(self._inside[0]), self._members]
+        )
         return found.masked_fill((kept == 0).unsqueeze(1), 0)
 
     @cached_property
     def _earlier(self) -> Tensor:
         """Of each row of a ragged batch: where the state before its step lies in what `around` gave."""
+        step, member = self._inside
+        offset, active = self.offset.numpy(), self.active.numpy()
         if not self.reverse:
-            begin = torch.cat([self.offset.new_zeros(1), self.offset[:-2] + self.batch])
-            return begin[self._step] + self.members
-        active = torch.cat([self.active[1:], self.active.new_zeros(1)])
-        begin = torch.where(self.members < active[self._step], self.offset[1:][self._step], self.rows)
-        return begin + self.members
+            return torch.from_numpy(np.concatenate([[0], offset[:-2] + self.batch])[step] + member)
+        after = np.append(active[1:], 0)
+        begin = np.where(member < after[step], offset[1:][step], self.rows)
+        return torch.from_numpy(begin + member)
 
-    def final(self, buffers: Tensor) -> tuple[Tensor, ...]:
-        """The states after the last step, of buffers (states, 2, B, padded) whose halves were written in turn.
+    def final(self, buffers: Tensor, halves: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+        """The states after the last step, of buffers (states, 2, B, padded) whose `halves` were written in turn.
 
-        In the order of the layout; views, unless sequences of unequal length end in one or the other half.
+        In the caller's order, each in memory of its own.
         """
         if self.order is None or self.reverse:
-            return buffers[:, self.steps % 2, :, : self.hidden].unbind()
+            return self.back(halves[self.steps % 2])
         assert self.lengths is not None
-        return buffers[:, self.lengths % 2, torch.arange(self.batch), : self.hidden].unbind()
+        there = self._unsorted
+        half = (self.lengths % 2)[there]
+        return tuple(buffer[half, there, : self.hidden] for buffer in buffers.unbind())
 
+    @cached_property
     def numbers(self) -> dict[str, int]:
         """What the kernels are told."""
         return {

@@ -47,6 +47,14 @@ class Passed:
     around: Tensor | None  # the output and the initial state together, when training
     record: pool.Lease  # (rows, recorded values, padded)
     operands: list[pool.Lease]
+    held: list[pool.Lease]  # what else the tensors lie in
+
+    def room(self, *size: int) -> Tensor | None:
+        """Memory for rows of a ragged batch, which stays until the sweep has ended; a dense one needs none."""
+        if self.layout.order is None:
+            return None
+        self.held.append(pool.lease(size, self.output.dtype))
+        return self.held[-1].tensor
 
     def shown(self, node: Node) -> Tensor:
         """A recorded value, (T, B, H)."""
@@ -59,10 +67,10 @@ class Passed:
         """The old values of a state, for all rows."""
         place = self.program.cell.states.index(state)
         if place == 0 and self.around is not None:
-            return self.layout.before(self.around)
+            return self.layout.before(self.around, self.room(*self.output.shape))
         around, rows = self.layout.around(self.states[place])
         rows.copy_(self._recorded(self.program.cell.outputs[state]))
-        return self.layout.before(around)
+        return self.layout.before(around, self.room(*self.output.shape))
 
 
 @shielded
@@ -81,9 +89,15 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
     large = program.ahead * h * max(widths, default=0) * dtype.itemsize > LARGE
     hoist = program.ahead > 0 and b < HOIST[large]
-    ready = forward_launches(program, layout, shape, widths, moves, hoist, tuple(call.weights), training)
+    ready = forward_launches(program, layout.kind, shape, widths, moves, hoist, tuple(call.weights), training)
     launch = ready.take()
-    around, output = layout.around(states[0]) if training and lease is None else (None, like.new_empty(n, h))
+    held: list[pool.Lease] = []
+    if training and lease is None:
+        if layout.order is not None:  # the caller is given a copy
+            held.append(pool.lease((n + b, h), dtype))
+        around, output = layout.around(states[0], held[0].tensor if held else None)
+    else:
+        around, output = None, like.new_empty(n, h)
     lease = lease or pool.lease
     record = lease((n, len(program.record), p), dtype) if program.record else _NOTHING
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
@@ -92,10 +106,10 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)}
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
-    launch.run(values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
-    final = layout.back(launch.final or layout.final(launch.states))
+    launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
+    final = layout.final(launch.states, launch.final)
     ready.give_back(launch)
-    return Passed(program, layout, shape, given, states, output, final, around, record, operands)
+    return Passed(program, layout, shape, given, states, output, final, around, record, operands, held)
 
 
 def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -120,9 +134,9 @@ def sweep(
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
     n, b, h, maps = layout.rows, layout.batch, layout.hidden, len(program.maps)
-    ready = sweep_launches(program, layout, shape, slots)
+    ready = sweep_launches(program, layout.kind, shape, slots)
     launch = ready.take()
-    upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output)
+    upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output, passed.room(n, h))
     values = {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr(), "time": call.start}
     values["record"] = passed.record.tensor.data_ptr()
     d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(d_final), strict=True)}
@@ -135,7 +149,7 @@ def sweep(
     spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
     adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
     for span in _windows(spans, layout, adjoint.tensor):
-        launch.run(values | span.numbers, sources, *span.steps)
+        launch.run(layout, values | span.numbers, sources, *span.steps)
         sources = None
         gradients.add(span.adjoint, span.rows)
     d_given, d_weights = gradients.result()

@@ -97,7 +97,7 @@ def _passed(call: Call, output: Tensor, saved: Tensor) -> Passed:
     record = lease((layout.rows, len(program.record), layout.padded), output.dtype)
     operands = [lease((layout.rows, layout.padded), output.dtype) for _ in program.operands]
     given = [layout.gather(evaluate(node, call)) for node in program.given]
-    return Passed(program, layout, shape, given, states, rows, (), around, record, operands)
+    return Passed(program, layout, shape, given, states, rows, (), around, record, operands, [])
 
 
 def _own(gradient: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ class _Layer:
         given = [layout.gather(evaluate(node, call)) for node in program.given]
         widths = tuple(value.shape[1] for value in given)
         moves, arrays = (False,) * len(given), tuple(call.weights)
-        launch = forward_launches(program, layout, shape, widths, moves, False, arrays, False).take()  # for good
+        launch = forward_launches(program, layout.kind, shape, widths, moves, False, arrays, False).take()  # for good
         buffers = launch.states.zero_()
         operands = like.new_zeros(len(program.operands), batch, layout.padded)
         self.states, self.output = buffers[..., :hidden], torch.empty_like(like)
@@ -85,13 +85,18 @@ class _Layer:
         fixed = {f"operand_{k}": operand.data_ptr() for k, operand in enumerate(operands)}
         new = dict.fromkeys([f"given_{k}" for k in range(len(given))] + ["output", "record", "hoisted", "time"], 0)
         first = {f"{state} at 0": value for state, value in zip(cell.states, call.states, strict=True)}
-        launch.run({**new, **fixed, "steps": 0}, {**call.weights, **first}, 0, 1)  # lays the weights out
-        self._bind(launch, {**launch.constants, **new, **fixed}, len(program.maps) * hidden * (hidden + sum(widths)))
-        self._held = launch, operands
+        launch.run(layout, {**new, **fixed, "steps": 0}, {**call.weights, **first}, 0, 1)  # lays the weights out
+        self._bind(
+            launch,
+            layout,
+            {**launch.constants, **layout.numbers, **new, **fixed},
+            len(program.maps) * hidden * (hidden + sum(widths)),
+        )
+        self._held = launch, layout, operands
 
-    def _bind(self, launch: Launch, values: dict[str, int], weights: int) -> None:
+    def _bind(self, launch: Launch, layout: Layout, values: dict[str, int], weights: int) -> None:
         """Make the blocks of arguments for even and odd steps, and the calls with them."""
-        layout, kernel = launch.layout, launch.kernel
+        kernel = launch.kernel
         parts = torch.get_num_threads() if weights * layout.batch > WORTH else 1
         chunks = parts if layout.batch >= FEW * parts else 1  # shares of the rows, or else of the units
         bounds, offset, active = layout.bounds(chunks), torch.zeros(3).long(), torch.tensor([0, layout.batch])

@@ -14,6 +14,7 @@ from celda.engines.cpu.program import ForwardProgram
 from celda.language.schedule import Product
 
 Weights = Mapping[str, Tensor]
+TURNED, MANY = 2**17, 1024  # elements of a gradient that is summed up the other way round, and rows from which on
 
 
 def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> dict[str, Tensor]:
@@ -67,7 +68,13 @@ class _Share:
     wanted: bool  # whether the gradient of the matrix is
     d_operand: Tensor | None
     constant: Tensor | None  # the sum over time of the adjoints, where the operand is constant
-    d_matrix: Tensor | None = None  # (maps * H, K)
+    d_matrix: Tensor | None = None  # (maps * H, K), or turned
+
+    @property
+    def turned(self) -> bool:
+        """Whether the gradient is summed up as (K, maps * H): a small one of many rows is faster so."""
+        rows, k = self.operand.shape
+        return rows >= MANY and (self.columns.stop - self.columns.start) * k <= TURNED
 
 
 class WeightGradients:
@@ -127,7 +134,8 @@ class WeightGradients:
     def _accumulate(self, share: _Share, g: Tensor, rows: slice, touched: set[int]) -> None:
         if share.wanted:
             operand = share.operand[rows]
-            share.d_matrix = g.t() @ operand if share.d_matrix is None else share.d_matrix.addmm_(g.t(), operand)
+            a, b = (operand.t(), g) if share.turned else (g.t(), operand)
+            share.d_matrix = a @ b if share.d_matrix is None else share.d_matrix.addmm_(a, b)
         if share.d_operand is not None and share.matrix is not None:
             there = share.d_operand[rows]
             if id(share.d_operand) in touched:
@@ -144,5 +152,6 @@ class WeightGradients:
             if share.constant is not None:
                 self._accumulate(share, share.constant, slice(None), touched)
             if share.d_matrix is not None:
-                _put(found, product.weight, self.weights[product.weight], block * h, share.d_matrix)
+                d_matrix = share.d_matrix.t().contiguous() if share.turned else share.d_matrix
+                _put(found, product.weight, self.weights[product.weight], block * h, d_matrix)
         return self.given, found

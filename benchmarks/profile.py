@@ -1,0 +1,124 @@
+"""Where the time of one training step goes, part by part: `python -m benchmarks.profile`; see docs/profile.md."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from statistics import median
+from time import perf_counter
+from typing import Any
+from unittest import mock
+
+import celda
+from benchmarks.contenders.contender import Ready, seeded, training
+from benchmarks.contenders.gemm import onednn
+from benchmarks.cpu import confine, say
+from benchmarks.shapes import Shape, flops
+from benchmarks.timing import settle
+from celda.engines.cpu import launches, passes, sums
+
+SHAPES = Shape(100, 1, 64, 64), Shape(200, 64, 16, 128), Shape(100, 64, 512, 512)
+PARTS = (
+    "forward kernel",
+    "products of the input, ahead of it",
+    "backward kernel",
+    "gradients of weights and inputs",
+    "around the kernels",
+    "layer and autograd",
+)
+ROUNDS, WARM = 25, 3
+
+
+class Clock:
+    """Seconds by part, of the parts that are running the innermost."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._running: list[str] = []
+        self._since = 0.0
+
+    def _turn(self) -> None:
+        now = perf_counter()
+        if self._running:
+            self.seconds[self._running[-1]] += now - self._since
+        self._since = now
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """What runs inside is of this part."""
+        self._turn()
+        self._running.append(name)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._running.pop()
+
+    def watched(self, function: Callable[..., Any], name: str | Callable[[], str]) -> Callable[..., Any]:
+        """The function, whose time is this part's."""
+
+        @wraps(function)
+        def run(*given: Any, **named: Any) -> Any:
+            with self.part(name if isinstance(name, str) else name()):
+                return function(*given, **named)
+
+        return run
+
+    def kernel(self) -> str:
+        """Which kernel is run: by the pass that runs it."""
+        return "backward kernel" if "backward pass" in self._running else "forward kernel"
+
+
+def profile(ready: Ready) -> dict[str, list[float]]:
+    """Seconds of each part, and of the whole, in each of several steps."""
+    found: dict[str, list[float]] = {name: [] for name in (*PARTS, "whole")}
+    for _ in range(ROUNDS):
+        settle()
+        for _ in range(WARM):
+            ready.call()  # wakes the threads and fills the caches
+        clock = Clock()
+        with (
+            mock.patch.object(launches.threads, "run", clock.watched(launches.threads.run, clock.kernel)),
+            mock.patch.object(passes, "hoisted", clock.watched(passes.hoisted, PARTS[1])),
+            mock.patch.object(
+                sums.WeightGradients, "_accumulate", clock.watched(sums.WeightGradients._accumulate, PARTS[3])
+            ),
+            mock.patch("celda.engines.cpu.function.forward", clock.watched(passes.forward, "forward pass")),
+            mock.patch("celda.engines.cpu.function.sweep", clock.watched(passes.sweep, "backward pass")),
+            clock.part(PARTS[5]),
+        ):
+            ready.call()
+        clock.seconds[PARTS[4]] = clock.seconds.pop("forward pass") + clock.seconds.pop("backward pass")
+        for name in PARTS:
+            found[name].append(clock.seconds[name])
+        found["whole"].append(sum(clock.seconds.values()))
+    return found
+
+
+def main() -> None:
+    """Print a table for each shape."""
+    confine(2)
+    peak = onednn(SHAPES[0])
+    rates = []
+    for shape in SHAPES:
+        layer = seeded(celda.LSTM, shape)
+        ready = training(layer, lambda x, layer=layer: layer(x)[0], shape)  # type: ignore[misc]
+        times = profile(ready)
+        start = perf_counter()
+        peak.call()
+        rates.append(peak.flops / (perf_counter() - start))
+        whole, least = median(times["whole"]), flops(layer, shape, training=True) / max(rates)
+        say(f"\n## T, B, I, H = {shape}\n\n| part | ms | share |\n| --- | ---: | ---: |")
+        for name in PARTS:
+            say(f"| {name} | {1e3 * median(times[name]):.3f} | {100 * median(times[name]) / whole:.0f} % |")
+        say(f"| whole step | {1e3 * whole:.3f} | |")
+        say(
+            f"| its products at the machine's GEMM rate ({max(rates) / 1e9:.0f} GFLOP/s) | {1e3 * least:.3f} | "
+            f"{100 * least / whole:.0f} % |"
+        )
+
+
+if __name__ == "__main__":
+    main()

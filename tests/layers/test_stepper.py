@@ -204,3 +204,35 @@ def test_a_state_on_disk_can_be_read_by_others(tmp_path):
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
     with pytest.raises(celda.CeldaError, match="Cannot write"):
         stepper.save(tmp_path / "nowhere" / "state")
+
+
+def test_an_input_of_the_old_dtype_is_refused():
+    layer, _ = layer_of("lstm", engine="cpu")
+    x = torch.randn(BATCH, WIDTH)
+    stepper = layer.stepper(BATCH)
+    stepper(x)
+    layer.double()
+    with pytest.raises(celda.CeldaError, match=r"torch.float32 and the weights are torch.float64"):
+        stepper(x)
+    assert stepper(x.double()).shape == (BATCH, HIDDEN)
+    assert stepper._stream is not None
+
+
+def test_a_stepper_made_where_it_cannot_call_directly():
+    layer, _ = layer_of("lstm", engine="cpu")
+    x = torch.randn(2, BATCH, WIDTH)
+    wanted = layer(x)[0]
+    with celda.trace(layer):
+        stepper = layer.stepper(BATCH)
+        same(stepper(x[0]), wanted[0])
+    same(stepper(x[1]), wanted[1])
+    torch.nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+    stepper = layer.stepper(BATCH)
+    same(stepper(x[0]), layer(x[:1])[0][0])
+
+
+def test_a_weight_that_is_too_small_is_met():
+    layer, _ = layer_of("lstm", engine="cpu")
+    layer.weight_hh_l0 = torch.nn.Parameter(torch.randn(4, HIDDEN))
+    with pytest.raises(celda.CeldaError, match="weight_hh has the shape"):
+        layer(torch.randn(2, BATCH, WIDTH))

@@ -78,7 +78,8 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
         return Plan("cpu", f"{reason}, as the operator celda::sequence" if seen else reason, seen)
     if asked == "cpu" and engine == "cpu":
         raise CeldaError(f"{by} was asked for, but {hindrance}: write engine='auto'.")
-    return Plan("reference", f"torch operations in a loop, because {hindrance}")
+    unheeded = f"{by} cannot be followed: " if asked == "cpu" else ""
+    return Plan("reference", f"{unheeded}torch operations in a loop, because {hindrance}")
 
 
 def _hindrance(x: Tensor, others: Sequence[Tensor]) -> str | None:

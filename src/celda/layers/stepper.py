@@ -80,11 +80,10 @@ class Stepper:
         given = (x, *map(inputs.get, self._further)) if inputs else (x,)
         if len(inputs) != len(self._further) or self.layer._trace is not None:
             return self._layer(x, inputs)
-        kind = self._kind
+        stream, kind = self._bound(), self._kind  # in this order: the layer may have another dtype by now
         for value, size in zip(given, self._sizes):  # noqa: B905  (counted above, and here every microsecond is felt)
             if type(value) is not Tensor or value.shape != size or value.dtype is not kind or not value.is_cpu:
                 return self._layer(x, inputs)
-        stream = self._bound()
         if stream is None or onlooker() is not None:
             return self._layer(x, inputs)
         if self._state is not None:
@@ -118,13 +117,14 @@ class Stepper:
         if self._stream is None:
             return self._bind()
         arrays = self._arrays()
-        if [*map(_VERSION, arrays)] == self._versions and [*map(_ADDRESS, arrays)] == self._addresses:
+        if [*map(_ADDRESS, arrays)] == self._addresses and [*map(_VERSION, arrays)] == self._versions:
             return self._stream
         return self._bind()
 
     def _bind(self) -> Stream | None:
         """Have the stream made, where the engine has one."""
         layer, self._state, self._stream = self.layer, self.state, None
+        self._kind = layer._like.dtype
         if self._hindrance() is not None:
             return None
         cell, like, calls = layer.cell, layer._like, []
@@ -133,7 +133,7 @@ class Stepper:
             widths = layer.input_sizes | ({cell.inputs[0]: layer.hidden_size} if number else {})
             given = {name: like.new_zeros(1, self.batch_size, width) for name, width in widths.items()}
             calls.append(Call(cell, given, (state,) * len(cell.states), layer._weights(number)))
-        self._kind, self._arrays = like.dtype, layer._parameters.values
+        self._arrays = layer._parameters.values
         self._held = [*self._arrays()]  # so that no other comes to the same address
         self._versions, self._addresses = [*map(_VERSION, self._held)], [*map(_ADDRESS, self._held)]
         self._stream = layer.plan().stream(calls)

@@ -1,6 +1,7 @@
 """The two passes as a function that torch differentiates: which gradients, how often, of what memory, in what parts."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -386,3 +387,39 @@ def test_a_large_launch_does_not_wait(monkeypatch):
 def test_gradients_are_each_in_memory_of_their_own(name):
     found = [t for t in gradients(some_call(name)).values() if t.numel()]
     assert len({t.untyped_storage().data_ptr() for t in found}) == len(found)
+
+
+@pytest.mark.parametrize("engine", ["reference", "cpu"])
+def test_what_is_computed_from_one_another_is_counted_once(engine):
+    """Under create_graph, too: a state that is carried on, one computed from the input, tied weights."""
+    found = []
+    for twice in (False, True):
+        torch.manual_seed(0)
+        layer = celda.LSTM(5, 5, engine=engine).double()
+        layer.bias_ih_l0 = layer.bias_hh_l0
+        x = torch.randn(3, 2, 5, dtype=torch.float64, requires_grad=True)
+        y, state = layer(x, (x.mean(0, keepdim=True), x[:1].tanh()))
+        z, _ = layer(y, state)
+        found.append(torch.autograd.grad(z.square().sum(), [x, *layer.parameters()], create_graph=twice))
+    for once, again in zip(*found, strict=True):
+        torch.testing.assert_close(once, again.detach(), rtol=1e-9, atol=1e-9)
+
+
+def test_lengths_changed_in_place_are_met():
+    lengths = torch.tensor([5, 0, 2, 5])
+    call, leaves = wanting(some_call(lengths=lengths), ["x"])
+    loss = run(call).output.sum()
+    lengths.fill_(4)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(loss, list(leaves.values()))
+
+
+def test_the_input_is_let_go_after_the_backward_pass():
+    layer = celda.LSTM(3, 5)
+    x = torch.randn(4, 2, 3)
+    kept = weakref.ref(x)
+    loss = layer(x)[0].sum()
+    loss.backward()
+    del x
+    assert kept() is None
+    assert loss.requires_grad

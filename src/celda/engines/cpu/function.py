@@ -23,8 +23,8 @@ class Fused(torch.autograd.Function):
     def forward(ctx: Any, call: Call, reference: Engine, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the kernel, keeping what a gradient needs."""
         passed = forward(call, any(ctx.needs_input_grad))
-        ctx.save_for_backward(*tensors)
-        ctx.call, ctx.reference, ctx.passed, ctx.version = call, reference, passed, passed.output._version
+        ctx.save_for_backward(*tensors, call.lengths, call.resets)
+        ctx.shell, ctx.reference, ctx.passed, ctx.version = _without(call), reference, passed, passed.output._version
         shown = tuple(passed.shown(call.cell.named[name]) for name in call.keep)
         if shown:
             ctx.mark_non_differentiable(*shown)
@@ -33,8 +33,8 @@ class Fused(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of every tensor that wants one."""
-        call, wants = ctx.call, ctx.needs_input_grad[2:]
-        _ = ctx.saved_tensors  # those of the call; torch says where one was changed in place since
+        *tensors, lengths, resets = ctx.saved_tensors  # torch says where one was changed in place since
+        call, wants = replace(_with(ctx.shell, tensors), lengths=lengths, resets=resets), ctx.needs_input_grad[2:]
         d_final = d_rest[: len(call.states)]
         if torch.is_grad_enabled() or batched(d_output, *d_final):
             return (None, None, *again(call, ctx.reference, wants, d_output, d_final))
@@ -62,13 +62,32 @@ def gradients(
     return [*map(d_inputs.get, call.inputs), *d_states, *map(d_weights.get, call.weights)]
 
 
+def _without(call: Call) -> Call:
+    """The call with its tensors' names and places alone: they are kept by what may give them back."""
+    nothing = torch.empty(0)
+    states = (nothing,) * len(call.states)
+    return replace(
+        _with(call, [nothing] * (len(call.inputs) + len(states) + len(call.weights))), lengths=None, resets=None
+    )
+
+
+def _with(call: Call, tensors: Sequence[Tensor]) -> Call:
+    """The call on other tensors: inputs, states, weights."""
+    i, s = len(call.inputs), len(call.inputs) + len(call.states)
+    inputs = dict(zip(call.inputs, tensors[:i], strict=True))
+    weights = dict(zip(call.weights, tensors[s:], strict=True))
+    return replace(call, inputs=inputs, states=tuple(tensors[i:s]), weights=weights)
+
+
 def again(
     call: Call, reference: Engine, wanted: Sequence[bool], d_output: Tensor | None, d_final: tuple[Tensor | None, ...]
 ) -> list[Tensor | None]:
     """The gradients that are wanted through `reference`: they can be differentiated once more, and batched."""
-    tensors, twice = (*call.inputs.values(), *call.states, *call.weights.values()), torch.is_grad_enabled()
+    twice = torch.is_grad_enabled()
     with torch.enable_grad():
-        result = reference(replace(call, keep=()))
+        # aliases: one tensor may be computed from another, and the way between them is the caller's to count
+        tensors = [t.view_as(t) for t in (*call.inputs.values(), *call.states, *call.weights.values())]
+        result = reference(replace(_with(call, tensors), keep=()))
     pairs = [
         (v, d) for v, d in zip((result.output, *result.states), (d_output, *d_final), strict=True) if d is not None
     ]

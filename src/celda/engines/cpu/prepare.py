@@ -19,6 +19,7 @@ from celda.engines.cpu import cache as disk
 from celda.engines.cpu import jit
 from celda.engines.cpu.emit import I32, Emit
 from celda.engines.cpu.kernel import I64, Arguments, Function, Shape
+from celda.errors import CeldaError
 
 FORWARD, BACKWARD, ROWS = range(3)
 FIELDS = ("kind", "target", "source", "places", "count", "columns", "units")
@@ -31,7 +32,8 @@ class Jobs:
     def __init__(self, shape: Shape, hidden: int, padded: int) -> None:
         self._shape, self._hidden, self._padded = shape, hidden, padded
         self._rows: list[int] = []
-        self._sources: list[tuple[int, str, int]] = []  # where in the table, of what, and how many bytes into it
+        # where in the table, of what, how many bytes into it, and how many elements it has at least
+        self._sources: list[tuple[int, str, int, int]] = []
         self._held: list[object] = []
 
     def forward_panel(self, target: int, source: str, columns: int, blocks: tuple[int, ...], units: int) -> None:
@@ -45,16 +47,17 @@ class Jobs:
     def _panel(self, kind: int, target: int, source: str, columns: int, blocks: tuple[int, ...], units: int) -> None:
         places = _places(blocks)
         self._held.append(places)
-        self._add(kind, target, source, 0, places.data_ptr(), len(blocks), columns, units)
+        least = (max(blocks) + 1) * self._hidden * columns
+        self._add(kind, target, source, 0, least, places.data_ptr(), len(blocks), columns, units)
 
     def rows(self, target: int, source: str | None, count: int, first: int = 0, add: bool = False) -> None:
         """`count` rows of H elements from element `first` of a source on, or zeros: written, or added, to `target`."""
         offset = first * (8 if self._shape.dtype == "float64" else 4)
-        self._add(ROWS, target, source, offset, 0, count, int(add), 0)
+        self._add(ROWS, target, source, offset, first + count * self._hidden, 0, count, int(add), 0)
 
-    def _add(self, kind: int, target: int, source: str | None, offset: int, *rest: int) -> None:
+    def _add(self, kind: int, target: int, source: str | None, offset: int, least: int, *rest: int) -> None:
         if source is not None:
-            self._sources.append((len(self._rows) + FIELDS.index("source"), source, offset))
+            self._sources.append((len(self._rows) + FIELDS.index("source"), source, offset, least))
         self._rows += (kind, target, 0, *rest)
 
     def arguments(self) -> dict[str, int]:
@@ -68,11 +71,16 @@ class Jobs:
     def take(self, sources: Mapping[str, Tensor | None]) -> list[Tensor]:
         """Point at these sources, None for zeros; what is returned must live until the jobs are done."""
         table, held = self._table, []
-        for place, name, offset in self._sources:
+        for place, name, offset, least in self._sources:
             source = sources[name]
             if source is None:
                 table[place] = 0
                 continue
+            if source.numel() < least:  # machine code would read past its end
+                raise CeldaError(
+                    f"{name} has the shape {tuple(source.shape)}, which is too small for a layer of {self._hidden} "
+                    "units: give it the shape that it had when the layer was made."
+                )
             if not source.is_contiguous():
                 source = source.contiguous()
                 held.append(source)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from celda.engines.cpu import pool
-from celda.engines.cpu.launches import Launch, Ready, forward_launches, sweep_launches
+from celda.engines.cpu.launches import Launch, Ready, forget
 
 BITS = {torch.float32: (torch.int32, 0x7FC0DEAD), torch.float64: (torch.int64, 0x7FF8DEADDEADDEAD)}  # each a NaN
 LINE = 64  # bytes in a cache line, and of each guard
@@ -41,11 +41,6 @@ class _Guarded:
     __del__ = refill
 
 
-def _forget() -> None:
-    forward_launches.cache_clear()
-    sweep_launches.cache_clear()
-
-
 @contextmanager
 def poisoned() -> Iterator[None]:
     """Every buffer that is not filled when it is made holds NaN, and those of the pool lie between guards.
@@ -67,7 +62,7 @@ def poisoned() -> Iterator[None]:
             launch._lease.refill()
         give_back(ready, launch)
 
-    _forget()  # launches that wait have their memory from elsewhere
+    forget()  # launches that wait have their memory from elsewhere
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ready, "give_back", poisoned_meanwhile)
         for owner, name in (
@@ -81,5 +76,5 @@ def poisoned() -> Iterator[None]:
         patch.setattr(pool, "SMALLEST", 2 * LINE)
         patch.setattr(pool, "lease", guarded)
         yield
-    _forget()
+    forget()
     assert not broken, f"written past the ends of buffers of sizes {broken}"

@@ -8,9 +8,11 @@ import torch
 from celda.cells import CELLS
 from celda.engines import Plan
 from tests.contract.cases import ENGINES, Case, make, values
+from tests.contract.odd import ODD
 from tests.tolerances import TOLERANCES
 
 CASE = Case(hidden=7, batch=7, steps=7, resets=True)  # a kernel of its own: the same for all tests here
+ALL = {**CELLS, **ODD}
 BAD = (torch.nan, torch.inf, -torch.inf)
 
 
@@ -66,12 +68,13 @@ def test_a_reset_stops_them(engine, name, bad, reverse):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", ALL)
 def test_past_the_end_of_a_sequence_they_are_not_there(engine, name):
-    call = make(CELLS[name], replace(CASE, lengths=True))
+    call = make(ALL[name], replace(CASE, lengths=True, constant=False))
     clean = values(call, engine)
     assert (call.lengths < CASE.steps).any()
     for k, length in enumerate(call.lengths.tolist()):
-        call.inputs["x"].data[length:, k] = torch.nan
+        for value in call.inputs.values():
+            value.data[length:, k] = torch.nan
     found = values(call, engine)
     assert all(torch.equal(found[name], clean[name]) for name in clean)

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from celda.engines import choose
+import celda
+from celda.engines import choose, empty_cache, forks
+from celda.engines.cpu import launches, pool
 from celda.errors import CeldaError
 
 X = torch.zeros(2, 3, 4)
@@ -39,3 +41,20 @@ def test_the_environment_decides_for_layers_left_at_auto(monkeypatch):
     monkeypatch.setenv("CELDA_ENGINE", "fast")
     with pytest.raises(CeldaError, match="CELDA_ENGINE"):
         choose("auto", X)
+
+
+def test_a_forked_process_is_told_that_it_has_one_thread(monkeypatch):
+    monkeypatch.setattr(forks, "_forked", True)
+    assert "on one thread because this process is the child of a fork" in str(choose("auto", torch.zeros(1)))
+
+
+def test_empty_cache_leaves_nothing_waiting():
+    layer = celda.LSTM(16, 32, engine="cpu")
+    x = torch.randn(200, 32, 16)
+    wanted = layer(x)[0]
+    wanted.sum().backward()
+    assert pool.unused() > 0
+    empty_cache()
+    assert pool.unused() == 0
+    assert launches.forward_launches.cache_info().currsize == 0
+    assert torch.equal(layer(x)[0], wanted)

@@ -182,3 +182,13 @@ def test_dropout_on_a_packed_batch_draws_as_torch_does():
         torch.manual_seed(0)
         outputs.append(layer(packed)[0].data)
     torch.testing.assert_close(*outputs)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}])
+@pytest.mark.parametrize("mine", [celda.LSTM, celda.GRU, celda.RNN])
+def test_what_it_gives_may_be_changed_in_place_as_torchs(mine, options, grad):
+    with torch.set_grad_enabled(grad):
+        y, state = mine(3, 5, **options)(torch.randn(4, 2, 3))
+        for tensor in (y, *(state if isinstance(state, tuple) else (state,))):
+            tensor.add_(1).detach_()

@@ -276,3 +276,21 @@ def test_jit_trace_takes_torch_operations(layer, x):
         traced = torch.jit.trace(layer, (x,), check_trace=False)
     close(traced(2 * x), layer(2 * x))
     assert engines[0] == "reference"
+
+
+def test_tensors_with_the_negative_bit_are_read_as_they_are():
+    torch.manual_seed(0)
+    layer = celda.LSTM(3, 5).double()
+    plain, start = torch.randn(4, 2, 3).double(), torch.randn(1, 2, 5).double()
+    minus = lambda t: torch.complex(t, -t).conj().imag  # noqa: E731  (t, as a view that says: the negative of this)
+    assert minus(plain).is_neg()
+    found, wanted = [], []
+    for how, into in ((minus, found), (lambda t: t, wanted)):
+        x = plain.clone().requires_grad_()
+        y, (h, c) = layer(how(x), (how(start), how(start)))
+        into += [y, h, c, *torch.autograd.grad([y, c], [x, layer.weight_hh_l0], [how(y.detach()), how(c.detach())])]
+        stepper = layer.stepper(2)
+        stepper.state = (how(start), how(start))
+        into += [stepper(how(plain[0])), *stepper.state]
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)

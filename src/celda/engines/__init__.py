@@ -7,6 +7,7 @@ processor. `CELDA_ENGINE=reference` (or `cpu`) in the environment decides for ev
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from torch.autograd import forward_ad
 
 from celda.engines import library
 from celda.engines.call import Call, Engine, Result
+from celda.engines.forks import forked
 from celda.engines.library import know
 from celda.engines.reference import run as reference
 from celda.engines.stream import Stream, onlooker
@@ -74,6 +76,7 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
     hindrance = _hindrance(x, others)
     if hindrance is None:
         reason = "kernels compiled for this cell and processor" if asked == "auto" else f"{by} was asked for"
+        reason += ", on one thread because this process is the child of a fork" if forked() else ""
         seen = library.seen((x, *others))
         return Plan("cpu", f"{reason}, as the operator celda::sequence" if seen else reason, seen)
     if asked == "cpu" and engine == "cpu":
@@ -105,6 +108,16 @@ def _hindrance(x: Tensor, others: Sequence[Tensor]) -> str | None:
     return None if _HAS_COMPILER else "llvmlite is not installed (pip install llvmlite)"
 
 
+def empty_cache() -> None:
+    """Give back the memory that engines keep for the next calls, as `torch.cuda.empty_cache` does.
+
+    It is at most about 1.2 GiB on the CPU: buffers of training passes, and what calls of small layers work in. Compiled
+    kernels stay.
+    """
+    if cpu := sys.modules.get("celda.engines.cpu"):
+        cpu.empty_cache()
+
+
 @cache
 def _engine(name: str) -> Callable[[Call], Result]:
     from celda.engines import cpu  # the compiler is started when it is first needed
@@ -112,4 +125,16 @@ def _engine(name: str) -> Callable[[Call], Result]:
     return lambda call: cpu.run(call, reference)
 
 
-__all__ = ["NAMES", "Call", "Engine", "Plan", "Result", "Stream", "check_engine", "choose", "know", "onlooker"]
+__all__ = [
+    "NAMES",
+    "Call",
+    "Engine",
+    "Plan",
+    "Result",
+    "Stream",
+    "check_engine",
+    "choose",
+    "empty_cache",
+    "know",
+    "onlooker",
+]

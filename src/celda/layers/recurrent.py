@@ -249,8 +249,6 @@ class Recurrent(nn.Module):
             y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output
         if self._trace is not None:
             self._trace.record([r.kept for r in results])
-        if len(results) == 1:
-            return y, tuple(state.unsqueeze(0) for state in results[0].states)
         return y, tuple(torch.stack([r.states[k] for r in results]) for k in range(len(names)))
 
     def _drop(self, y: Tensor, lengths: Tensor | None) -> Tensor:

@@ -151,3 +151,15 @@ def test_many_processes_at_once(folder):
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert len(list(folder.iterdir())) == 20
     assert load("key 7") == 0
+
+
+def test_the_older_half_goes_where_there_are_too_many(folder, monkeypatch):
+    monkeypatch.setattr(cache, "_MOST", 7)
+    for k in range(8):
+        path = folder / f"{k}.kernel"
+        cache._write(path, b"code")
+        if path.exists():
+            os.utime(path, (k, k))
+    left = {path.name for path in folder.iterdir()}
+    assert "7.kernel" in left
+    assert len(left) == 4

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import celda
 from celda.cells import CELLS
-from celda.engines import Call, cpu, reference
-from celda.engines.cpu import kernels, launches, passes, prepare, threads
+from celda.engines import Call, cpu, forks, reference
+from celda.engines.cpu import kernels, launches, passes, prepare
 from celda.engines.cpu.kernel import Shape
 from celda.language import cell, diagonal, gate, linear, sigmoid, tanh
 from tests.calls import random_call
@@ -174,10 +174,8 @@ def test_an_output_changed_in_place_is_met():
     call, leaves = wanting(some_call(), ["x"])
     output = run(call).output
     loss = output.sum()
-    with pytest.raises(RuntimeError, match="is being modified inplace"):
-        output.relu_()
-    output.detach().relu_()
-    with pytest.raises(RuntimeError, match=r"changed in place.*write"):
+    output.relu_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         torch.autograd.grad(loss, [leaves["x"]])
 
 
@@ -289,7 +287,7 @@ def test_the_bits_do_not_depend_on_how_many_threads_come(monkeypatch):
     """In a forked process, or where all others are busy, one thread does the work of two."""
     call = random_call(leaky, steps=20, batch=16, hidden=20)
     wanted = gradients(call)
-    monkeypatch.setattr(threads, "_forked", True)
+    monkeypatch.setattr(forks, "_forked", True)
     found = gradients(call)
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 

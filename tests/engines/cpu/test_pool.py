@@ -70,6 +70,7 @@ def test_no_more_than_the_limit_lies_unused(monkeypatch):
         leases.pop()
         assert pool.unused() <= pool.LIMIT
     assert pool.unused() > 0
+    assert pool.unused() > 20 * LARGE  # the oldest went, not all of them
     pool.lease((11 * LARGE,), torch.float32)  # more than the limit alone
     assert pool.unused() <= pool.LIMIT
 

@@ -1,7 +1,15 @@
 """The CPU engine: a cell's graph as machine code, forward and backward, for the processor it runs on."""
 
+from celda.engines.cpu import launches, pool
 from celda.engines.cpu.kernels import DTYPES
 from celda.engines.cpu.run import run
 from celda.engines.cpu.streaming import Streaming
 
-__all__ = ["DTYPES", "Streaming", "run"]
+
+def empty_cache() -> None:
+    """Give back the memory that is kept for the next calls."""
+    launches.forget()
+    pool.clear()
+
+
+__all__ = ["DTYPES", "Streaming", "empty_cache", "run"]

@@ -8,33 +8,13 @@ from math import lcm
 from llvmlite import ir
 
 from celda.engines.cpu import prepare
-from celda.engines.cpu.forward import for_share
-from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
+from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import BackwardProgram
 from celda.engines.cpu.threads import LINE
 from celda.language.expression import Node
 
-NUMBERS = (
-    "steps",
-    "batch",
-    "hidden",
-    "padded",
-    "first",
-    "direction",
-    "time",
-    "by_rows",
-    "chunks",
-    "prepare",
-    "jobs",
-    "job_count",
-)
-SPAN = (
-    "last",
-    "count",
-    "n_after",
-    "base_after",
-)  # the steps of a launch: the last one, how many, and the step after them
+SPAN = ("last", "count", "n_after", "base_after")  # of a launch: its last step, how many, and the step after them
 ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "record", "adjoint", "carry", "sums")
 
 

@@ -27,6 +27,7 @@ from celda.engines.cpu import jit, machine
 
 _DIGEST = hashlib.sha256().digest_size
 _SUFFIX = ".kernel"
+_MOST = 4096  # entries: about 300 MB
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,19 @@ def _write(path: Path, code: bytes) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(code).digest() + code)
             Path(aside).replace(path)
+            _drop()
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
+
+
+def _drop() -> None:
+    """Remove the older half where there are too many entries: cells that were tried once, earlier versions."""
+    ages = {}
+    for path in _entries():
+        with contextlib.suppress(OSError):  # another process drops them too
+            ages[path] = path.stat().st_mtime
+    if len(ages) > _MOST:
+        for path in sorted(ages, key=ages.__getitem__)[: len(ages) // 2]:
+            with contextlib.suppress(OSError):
+                path.unlink()

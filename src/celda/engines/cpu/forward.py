@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import lcm
 
 from llvmlite import ir
 
 from celda.engines.cpu import prepare
-from celda.engines.cpu.kernel import I64, Arguments, Function, Shape, tile, tiles
+from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import ForwardProgram, ForwardStage
 from celda.engines.cpu.threads import LINE
 from celda.language.expression import Node
 
-NUMBERS = (
-    "steps",
-    "batch",
-    "hidden",
-    "padded",
-    "first",
-    "direction",
-    "time",
-    "by_rows",
-    "chunks",
-    "prepare",
-    "jobs",
-    "job_count",
-)
 ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "record", "carry", "hoisted")
 
 
@@ -224,27 +209,3 @@ class ForwardKernel:
             stores.append((new, e.at(self._state(f, state, after), here)))
         for new, there in stores:
             e.store(new, there)
-
-
-def for_share(f: Function, units: int, body: Callable[..., object]) -> None:
-    """Call `body(part, first row, end, first unit block, end, how many threads meet)` for each part that a slot has.
-
-    By rows the batch is cut into `chunks` that meet nobody, and a slot takes every slots-th of these parts; otherwise
-    each slot is a part: one share of the unit blocks and all the rows.
-    """
-    e, b, slot, slots = f.e, f.e.b, f.at["slot"], f.at["slots"]
-    by_rows, bounds, batch = b.icmp_signed("!=", f.number("by_rows"), I64(0)), f.address("bounds"), f.number("batch")
-    blocks = b.udiv(f.number("padded"), I64(f.shape.lanes))
-    groups, after = b.udiv(blocks, I64(units)), b.add(slot, I64(1))
-    cut = lambda k: b.mul(b.udiv(b.mul(k, groups), slots), I64(units))  # noqa: E731
-    last = b.icmp_signed("==", after, slots)
-    j0 = b.select(by_rows, I64(0), cut(slot))
-    j1 = b.select(b.or_(by_rows, last), blocks, cut(after))
-    threads = b.select(by_rows, I64(1), slots)
-
-    def chunk(k: ir.Value, _: object) -> None:
-        at = b.select(by_rows, k, I64(0))
-        r0, r1 = f.whole(bounds, at), f.whole(bounds, b.add(at, I64(1)))
-        body(k, r0, b.select(by_rows, r1, batch), j0, j1, threads)
-
-    e.loop(b.select(by_rows, f.number("chunks"), after), chunk, start=slot, step=slots)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from celda.engines.call import Call, Engine
-from celda.engines.cpu.passes import Passed, Wanted, forward, sweep, through
+from celda.engines.cpu.given import through
+from celda.engines.cpu.passes import Passed, Wanted, forward, sweep
 
 
 class Fused(torch.autograd.Function):
@@ -23,17 +24,18 @@ class Fused(torch.autograd.Function):
     def forward(ctx: Any, call: Call, reference: Engine, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the kernel, keeping what a gradient needs."""
         passed = forward(call, any(ctx.needs_input_grad))
-        ctx.save_for_backward(*tensors, call.lengths, call.resets)
-        ctx.shell, ctx.reference, ctx.passed, ctx.version = _without(call), reference, passed, passed.output._version
+        output = passed.layout.output(passed.output)
+        ctx.save_for_backward(*tensors, call.lengths, call.resets, output)
+        ctx.shell, ctx.reference, ctx.passed = _without(call), reference, passed
         shown = tuple(passed.shown(call.cell.named[name]) for name in call.keep)
         if shown:
             ctx.mark_non_differentiable(*shown)
-        return passed.layout.spread(passed.output), *passed.final, *shown
+        return output, *passed.final, *shown
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of every tensor that wants one."""
-        *tensors, lengths, resets = ctx.saved_tensors  # torch says where one was changed in place since
+        *tensors, lengths, resets, _ = ctx.saved_tensors  # torch says where one was changed in place since
         call, wants = replace(_with(ctx.shell, tensors), lengths=lengths, resets=resets), ctx.needs_input_grad[2:]
         d_final = d_rest[: len(call.states)]
         if torch.is_grad_enabled() or batched(d_output, *d_final):
@@ -41,11 +43,6 @@ class Fused(torch.autograd.Function):
         passed, ctx.passed = ctx.passed, None
         if passed is None:  # a second time through the same graph
             passed = forward(replace(call, keep=()), True)
-        elif passed.output._version != ctx.version:
-            raise RuntimeError(
-                "The output of a recurrent layer was changed in place, and its gradient needs it as it was: "
-                "write y = y + 1 instead of y += 1, relu(y) instead of relu_(y)."
-            )
         return (None, None, *gradients(passed, call, wants, d_output, d_final))
 
 
@@ -58,7 +55,7 @@ def gradients(
     states = any(wants[len(call.inputs) : len(call.inputs) + len(call.states)])
     wanted = Wanted(asked & call.inputs.keys(), asked & call.weights.keys(), states)
     d_given, d_states, d_weights = sweep(passed, call, d_output, d_final, wanted)
-    d_inputs = through(call, passed, d_given)
+    d_inputs = through(passed.program, call, passed.layout, d_given)
     return [*map(d_inputs.get, call.inputs), *d_states, *map(d_weights.get, call.weights)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 
@@ -19,6 +19,7 @@ from celda.language.expression import Node
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 ALONE = 2**18  # multiply-adds a step below which one thread is faster than two that meet
+CELLS = 256  # whose programs and kernels are kept in memory
 FEW, LARGE = 12, 2**18  # rows a thread has in a step, and weights
 
 
@@ -29,13 +30,13 @@ def shape_of(dtype: torch.dtype, hidden: int) -> Shape:
     return Shape.of(name, host.lanes(name), host.registers, hidden)
 
 
-@cache
+@lru_cache(CELLS)
 def backward_program(cell: Cell) -> BackwardProgram:
     """The reverse sweep of a cell, worked out once."""
     return BackwardProgram(cell)
 
 
-@cache
+@lru_cache(2 * CELLS)
 def forward_program(cell: Cell, traced: tuple[Node, ...], training: bool) -> ForwardProgram:
     """The forward step of a cell that keeps what is traced and, when training, what the sweep reads."""
     saved = backward_program(cell).record if training else ()
@@ -60,14 +61,14 @@ def share(layout: Layout, weights: int) -> tuple[int, int]:
     return parts, parts if layout.batch >= 4 * parts and not few else 1
 
 
-@cache
+@lru_cache(2 * CELLS)
 def forward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], hoist: bool, resets: bool) -> Compiled:
     """The forward kernel of a cell, compiled."""
     kernel = ForwardKernel(ForwardProgram(cell, record), shape, hoist=hoist, resets=resets)
     return _load(kernel, cell, ("forward", shape, hoist, resets), record)
 
 
-@cache
+@lru_cache(CELLS)
 def backward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], resets: bool) -> Compiled:
     """The backward kernel of a cell whose forward kernel kept `record`, compiled."""
     kernel = BackwardKernel(backward_program(cell), shape, record=record, resets=resets)

@@ -22,9 +22,10 @@ from celda.engines.cpu.layout import Kind, Layout
 from celda.engines.cpu.prepare import Jobs
 from celda.engines.cpu.program import ForwardProgram
 
-LARGEST = 2**21  # bytes of a launch that waits for the next call; beside the work of a larger one, making it is nothing
-WAITING = 4  # launches of the same sizes
-SIZES = 64  # for which launches wait
+# At most 192 MiB wait for the next calls, of both passes; beside the work of a larger launch, making it is little.
+LARGEST = 3 * 2**19  # bytes of a launch that waits
+WAITING = 2  # launches of the same sizes
+SIZES = 32  # for which launches wait
 
 
 class Launch:
@@ -114,6 +115,12 @@ class Ready:
         """The call has ended."""
         if launch.bytes <= LARGEST:
             self._waiting.append(launch)
+
+
+def forget() -> None:
+    """Let go of all launches that wait."""
+    forward_launches.cache_clear()
+    sweep_launches.cache_clear()
 
 
 @lru_cache(maxsize=SIZES)

@@ -119,6 +119,12 @@ class Layout:
         step, member = self._inside
         return torch.from_numpy(step * self.batch + self.order.numpy()[member])
 
+    def step_of_rows(self) -> Tensor:
+        """Of each row: its step."""
+        if self.order is None:
+            return torch.arange(self.steps).repeat_interleave(self.batch)
+        return torch.from_numpy(self._inside[0])
+
     @cached_property
     def _members(self) -> Tensor:
         return torch.from_numpy(self._inside[1])
@@ -194,6 +200,7 @@ class Layout:
 
         The rows of a ragged batch that change with the steps are written to `out`.
         """
+        value = value.resolve_neg()  # machine code reads the memory as it is
         if value.shape[0] == self.steps:
             flat = value.reshape(self.steps * self.batch, value.shape[-1])
             if self.order is not None:
@@ -205,8 +212,16 @@ class Layout:
         """Rows as (T, B, width), zero where there is no row."""
         if self.order is None:
             return rows.view(self.steps, self.batch, -1)
-        full = rows.new_zeros(self.steps * self.batch, rows.shape[-1])
-        return full.index_copy_(0, self.places, rows).view(self.steps, self.batch, -1)
+        full = rows.new_zeros(self.steps, self.batch, rows.shape[-1])
+        full.view(self.steps * self.batch, -1).index_copy_(0, self.places, rows)
+        return full
+
+    def output(self, rows: Tensor) -> Tensor:
+        """What `spread` gives as a tensor that is no view of another, so that a caller may change it in place."""
+        if self.order is not None:
+            return self.spread(rows)
+        place = rows.untyped_storage(), rows.storage_offset()
+        return rows.new_empty(0).set_(*place, (self.steps, self.batch, rows.shape[-1]))  # type: ignore[call-overload]
 
     def back(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """(B, H) each in the order of the layout, as copies in the caller's order.
@@ -235,9 +250,7 @@ class Layout:
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]
-        kept = (
-            steps_run.reshape(-1) if self.order is None else steps_run[torch.from_numpy(self._inside[0]), self._members]
-        )
+        kept = steps_run.reshape(-1) if self.order is None else steps_run[self.step_of_rows(), self._members]
         return found.masked_fill((kept == 0).unsqueeze(1), 0)
 
     @cached_property

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from celda.engines.call import Call
 from celda.engines.cpu import pool
+from celda.engines.cpu.given import given as of_call
+from celda.engines.cpu.given import read
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, shape_of
 from celda.engines.cpu.launches import forward_launches, sweep_launches
@@ -17,7 +19,6 @@ from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.program import ForwardProgram
 from celda.engines.cpu.shield import shielded
 from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted
-from celda.engines.operations import TORCH
 from celda.language.expression import Node
 
 # With fewer sequences than this, the products with the input are done for all steps at once: the first where they have
@@ -84,7 +85,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     layout = Layout.of(call, shape.lanes)
     program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
     states = layout.initial(call.states)
-    given = [layout.gather(evaluate(node, call)) for node in program.given]
+    given = of_call(program, call, layout)
     n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
     large = program.ahead * h * max(widths, default=0) * dtype.itemsize > LARGE
@@ -141,7 +142,7 @@ def sweep(
     values["record"] = passed.record.tensor.data_ptr()
     d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(d_final), strict=True)}
     sources: dict[str, Tensor | None] | None = {**call.weights, **_at_0(cell.states, passed.states), **d_last}
-    into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & _read(node))
+    into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))
     operands = [lease.tensor for lease in passed.operands]
     gradients = WeightGradients(
         program, layout, call.weights, passed.given, operands, passed.before, wanted.weights, into
@@ -192,45 +193,3 @@ def _windows(spans: list[tuple[int, int, int, int]], layout: Layout, buffer: Ten
         step = layout.first + (last - count + 1) * layout.direction
         n_after = layout.begin(step + 1) - layout.begin(step)
         edge = window[rows - n_after :] if layout.reverse else window[:n_after]
-
-
-def _read(node: Node) -> frozenset[str]:
-    """The inputs an expression reads."""
-    return frozenset([node.name]) if node.op == "input" else frozenset().union(*map(_read, node.args))
-
-
-def evaluate(node: Node, call: Call) -> Tensor:
-    """An input, or a point-wise expression of one, over the whole sequence: (T, B, width), or (1, B, width)."""
-    steps, like = call.inputs[call.cell.inputs[0]].shape[0], call.states[0]
-    match node.op:
-        case "input":
-            return call.inputs[node.name]
-        case "number":
-            return torch.full((), node.value, dtype=like.dtype)
-        case "time":
-            return torch.arange(call.start, call.start + steps).to(like.dtype).view(steps, 1, 1)
-    return TORCH[node.op](*(evaluate(arg, call) for arg in node.args))
-
-
-@shielded
-def through(call: Call, passed: Passed, d_given: list[Tensor | None]) -> dict[str, Tensor]:
-    """From the gradients of what the kernel was given (rows of expressions of inputs) to those of the inputs."""
-    layout, found = passed.layout, {}
-    rest: list[tuple[Node, Tensor]] = []
-    for node, d in zip(passed.program.given, d_given, strict=True):
-        if d is None:
-            continue
-        if node.op == "input" and d.shape[0] == layout.rows and call.inputs[node.name].shape[0] == layout.steps:
-            found[node.name] = layout.spread(d)
-        else:
-            rest.append((node, d))
-    if rest:
-        with torch.enable_grad():
-            leaves = {name: value.detach().requires_grad_() for name, value in call.inputs.items()}
-            again = Call(call.cell, leaves, call.states, call.weights, start=call.start)
-            values = [layout.gather(evaluate(node, again)) for node, _ in rest]
-        parts = torch.autograd.grad(values, list(leaves.values()), [d for _, d in rest], allow_unused=True)
-        for name, part in zip(leaves, parts, strict=True):
-            if part is not None:
-                found[name] = found[name] + part if name in found else part
-    return found

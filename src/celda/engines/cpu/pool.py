@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from math import prod
 
 import torch
@@ -48,10 +49,14 @@ def unused() -> int:
 
 
 def _give_back(whole: Tensor) -> None:
-    if whole.nbytes + unused() > LIMIT:
-        clear()
-    if whole.nbytes <= LIMIT:
-        _free[whole.dtype, whole.numel()].append(whole)
+    if whole.nbytes > LIMIT:
+        return
+    excess = whole.nbytes + unused() - LIMIT
+    for queue in tuple(_free.values()):
+        with suppress(IndexError):  # it is empty
+            while excess > 0:
+                excess -= queue.popleft().nbytes
+    _free[whole.dtype, whole.numel()].append(whole)
 
 
 def clear() -> None:

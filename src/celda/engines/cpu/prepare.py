@@ -81,8 +81,8 @@ class Jobs:
                     f"{name} has the shape {tuple(source.shape)}, which is too small for a layer of {self._hidden} "
                     "units: give it the shape that it had when the layer was made."
                 )
-            if not source.is_contiguous():
-                source = source.contiguous()
+            if not source.is_contiguous() or source.is_neg():
+                source = source.resolve_neg().contiguous()
                 held.append(source)
             table[place] = source.data_ptr() + offset
         return held

@@ -21,4 +21,4 @@ def run(call: Call, reference: Engine) -> Result:
         return Result(output, tuple(final), dict(zip(call.keep, shown, strict=True)))
     passed = forward(call, False)
     kept = {name: passed.shown(call.cell.named[name]) for name in call.keep}
-    return Result(passed.layout.spread(passed.output), passed.final, kept)
+    return Result(passed.layout.output(passed.output), passed.final, kept)

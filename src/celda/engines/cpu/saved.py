@@ -13,9 +13,10 @@ from torch import Tensor
 from celda.engines.call import Call
 from celda.engines.cpu import pool
 from celda.engines.cpu.function import gradients
+from celda.engines.cpu.given import given
 from celda.engines.cpu.kernels import forward_program, shape_of
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.passes import Passed, evaluate, forward
+from celda.engines.cpu.passes import Passed, forward
 from celda.engines.cpu.program import ForwardProgram
 from celda.engines.cpu.shield import shielded
 
@@ -40,7 +41,7 @@ def sequence(call: Call, training: bool) -> tuple[Tensor, Tensor, Tensor, Tensor
     passed = forward(call, training, _parts(saved) if training else None)
     nodes = [call.cell.named[name] for name in call.keep]
     kept = torch.stack([passed.shown(node) for node in nodes]) if nodes else new(0, steps, batch, hidden)
-    return passed.layout.spread(passed.output), torch.stack(passed.final), kept, saved
+    return passed.layout.output(passed.output), torch.stack(passed.final), kept, saved
 
 
 @shielded
@@ -96,8 +97,7 @@ def _passed(call: Call, output: Tensor, saved: Tensor) -> Passed:
     rows.copy_(layout.gather(output))
     record = lease((layout.rows, len(program.record), layout.padded), output.dtype)
     operands = [lease((layout.rows, layout.padded), output.dtype) for _ in program.operands]
-    given = [layout.gather(evaluate(node, call)) for node in program.given]
-    return Passed(program, layout, shape, given, states, rows, (), around, record, operands, [])
+    return Passed(program, layout, shape, given(program, call, layout), states, rows, (), around, record, operands, [])
 
 
 def _own(gradient: Tensor) -> Tensor:

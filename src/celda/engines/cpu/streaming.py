@@ -16,10 +16,10 @@ from torch import Tensor
 
 from celda.engines.call import Call
 from celda.engines.cpu import threads
+from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernels import FEW, forward_program, shape_of
 from celda.engines.cpu.launches import Launch, forward_launches
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.passes import evaluate
 from celda.engines.cpu.shield import shielded
 
 WORTH = 2**17  # multiply-adds a step and layer below which a second thread costs more than it brings
@@ -71,14 +71,14 @@ class _Layer:
         cell, like, (batch, hidden) = call.cell, call.states[0], call.states[0].shape
         shape, program = shape_of(like.dtype, hidden), forward_program(cell, (), False)
         layout = Layout.of(call, shape.lanes)
-        given = [layout.gather(evaluate(node, call)) for node in program.given]
+        given = of_call(program, call, layout)
         widths = tuple(value.shape[1] for value in given)
         moves, arrays = (False,) * len(given), tuple(call.weights)
         launch = forward_launches(program, layout.kind, shape, widths, moves, False, arrays, False).take()  # for good
         buffers = launch.states.zero_()
         operands = like.new_zeros(len(program.operands), batch, layout.padded)
         self.states, self.output = buffers[..., :hidden], torch.empty_like(like)
-        self._call, self._nodes = replace(call, weights={}), program.given
+        self._call, self._program, self._layout = replace(call, weights={}), program, layout
         self._plain = all(node.op == "input" for node in program.given)
         self._order = [cell.inputs.index(n.name) if self._plain else k for k, n in enumerate(program.given)]
 
@@ -106,7 +106,9 @@ class _Layer:
         code, self._rows = kernel.code.address("kernel"), (bounds, offset, active)
         self._run = [threads.bound(code, ctypes.addressof(block), parts) for block in self._blocks]
         place = kernel.arguments.place
-        self.step = self._step(place["output"], place["time"], [place[f"given_{k}"] for k in range(len(self._nodes))])
+        self.step = self._step(
+            place["output"], place["time"], [place[f"given_{k}"] for k in range(len(self._program.given))]
+        )
 
     def _step(self, output_at: int, time_at: int, given_at: list[int]) -> Callable[..., None]:
         """`step(turn, inputs, time, output)`: from the states of `turn`, 0 or 1, to those of the other.
@@ -124,8 +126,8 @@ class _Layer:
             held = []
             for place, k in order:
                 value = inputs[k]
-                if not value.is_contiguous():
-                    value = value.contiguous()
+                if not value.is_contiguous() or value.is_neg():
+                    value = value.resolve_neg().contiguous()
                     held.append(value)
                 block[place] = value.data_ptr()
             block[time_at] = time - turn
@@ -140,4 +142,4 @@ class _Layer:
         """What the kernel is given, where the cell multiplies expressions of its inputs."""
         named = {name: value.unsqueeze(0) for name, value in zip(self._call.cell.inputs, inputs, strict=True)}
         call = replace(self._call, inputs=named, start=time)
-        return [evaluate(node, call)[0].contiguous() for node in self._nodes]
+        return [value.contiguous() for value in of_call(self._program, call, self._layout)]

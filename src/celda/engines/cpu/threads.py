@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -34,6 +33,7 @@ from typing import Any
 import torch
 from llvmlite import ir
 
+from celda.engines import forks
 from celda.engines.cpu import cache
 from celda.engines.cpu.emit import I64, Emit, Value
 
@@ -63,23 +63,12 @@ def run(kernel: int, arguments: int, slots: int) -> None:
     least 1, at most what was asked for here, and less where fewer threads can be had. `counters` are COUNTERS zeros,
     LINE elements apart, made anew for this call. `arguments` is the address handed through.
     """
-    _runner()(_parallel_for(), kernel, arguments, 1 if _forked else slots)
+    _runner()(_parallel_for(), kernel, arguments, 1 if forks.forked() else slots)
 
 
 def bound(kernel: int, arguments: int, slots: int) -> Callable[[], None]:
     """`run` with these arguments, for many calls."""
     return partial(run, kernel, arguments, slots) if slots > 1 else partial(_runner(), 0, kernel, arguments, 1)
-
-
-_forked = False
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = True
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 @functools.cache

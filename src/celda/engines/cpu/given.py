@@ -1,0 +1,79 @@
+"""What a kernel is given to multiply: the inputs, and point-wise expressions of one, by row.
+
+Rows are gathered first and computed with afterwards, so that nothing past a sequence's end has a part in anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from celda.engines.call import Call
+from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.program import ForwardProgram
+from celda.engines.cpu.shield import shielded
+from celda.engines.operations import TORCH
+from celda.language.expression import Node
+
+
+def given(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
+    """All that the program is given: (rows, width) each, or (B, width) what a dense batch has constant over time."""
+    return [_rows(node, call.inputs, call.start, layout) for node in program.given]
+
+
+def read(node: Node) -> frozenset[str]:
+    """The inputs an expression reads."""
+    return frozenset([node.name]) if node.op == "input" else frozenset().union(*map(read, node.args))
+
+
+@shielded
+def through(program: ForwardProgram, call: Call, layout: Layout, gradients: list[Tensor | None]) -> dict[str, Tensor]:
+    """From the gradients of what the kernel was given to those of the inputs."""
+    found: dict[str, Tensor] = {}
+    rest: list[tuple[Node, Tensor]] = []
+    for node, d in zip(program.given, gradients, strict=True):
+        if d is None:
+            continue
+        if node.op == "input" and d.shape[0] == layout.rows and call.inputs[node.name].shape[0] == layout.steps:
+            found[node.name] = layout.spread(d)
+        else:
+            rest.append((node, d))
+    if rest:
+        with torch.enable_grad():
+            leaves = {name: value.detach().requires_grad_() for name, value in call.inputs.items()}
+            values = [_rows(node, leaves, call.start, layout) for node, _ in rest]
+        parts = torch.autograd.grad(values, list(leaves.values()), [d for _, d in rest], allow_unused=True)
+        for name, part in zip(leaves, parts, strict=True):
+            if part is not None:
+                found[name] = found[name] + part if name in found else part
+    return found
+
+
+def _rows(node: Node, inputs: Mapping[str, Tensor], start: int, layout: Layout) -> Tensor:
+    if node.op == "input":
+        return layout.gather(inputs[node.name])
+    timed = _reads_time(node)
+    rows = {}
+    for name in read(node):
+        value = inputs[name]
+        rows[name] = layout.gather(value.expand(layout.steps, -1, -1) if timed else value)
+    return _evaluate(node, rows, start + layout.step_of_rows() if timed else None)
+
+
+def _reads_time(node: Node) -> bool:
+    return node.op == "time" or any(map(_reads_time, node.args))
+
+
+def _evaluate(node: Node, rows: Mapping[str, Tensor], steps: Tensor | None) -> Tensor:
+    like = next(iter(rows.values()))
+    match node.op:
+        case "input":
+            return rows[node.name]
+        case "number":
+            return torch.full((), node.value, dtype=like.dtype)
+        case "time":
+            assert steps is not None  # it was asked whether they are read
+            return steps.to(like.dtype).unsqueeze(1)
+    return TORCH[node.op](*(_evaluate(arg, rows, steps) for arg in node.args))

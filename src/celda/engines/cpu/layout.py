@@ -221,7 +221,8 @@ class Layout:
         if self.order is not None:
             return self.spread(rows)
         place = rows.untyped_storage(), rows.storage_offset()
-        return rows.new_empty(0).set_(*place, (self.steps, self.batch, rows.shape[-1]))  # type: ignore[call-overload]
+        output: Tensor = rows.new_empty(0).set_(*place, (self.steps, self.batch, rows.shape[-1]))  # type: ignore[call-overload]
+        return output
 
     def back(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """(B, H) each in the order of the layout, as copies in the caller's order.

@@ -103,7 +103,7 @@ def _call(
     names = [w.name for w in known.weights if all_of_them or not w.is_bias]
     return Call(
         known,
-        dict(zip(known.inputs, inputs, strict=True)),
+        dict(zip((*known.inputs, *known.masks), inputs, strict=True)),
         tuple(states),
         dict(zip(names, weights, strict=True)),
         lengths,

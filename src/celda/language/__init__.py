@@ -3,7 +3,7 @@
 from celda.language import cell, gate, linear, sigmoid, tanh
 """
 
-from celda.language.cell import Cell, LinearMap, Term, Weight
+from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
 from celda.language.errors import CellError
 from celda.language.operations import (
     abs,
@@ -19,10 +19,46 @@ from celda.language.operations import (
     tanh,
     where,
 )
-from celda.language.tracing import cell, diagonal, gate, linear, parameter, time
+from celda.language.tracing import cell, diagonal, gate, linear, mask, parameter, time
+from celda.language.transforms import (
+    candidate_dropout,
+    clip_state,
+    couple,
+    recurrent_dropout,
+    weight_drop,
+    zoneout,
+)
 
 __all__ = [
-    "Cell", "CellError", "LinearMap", "Term", "Weight",
-    "abs", "cell", "diagonal", "exp", "gate", "identity", "linear", "log", "maximum", "minimum", "parameter", "relu",
-    "sigmoid", "softplus", "sqrt", "tanh", "time", "where",
+    "Cell",
+    "CellError",
+    "LinearMap",
+    "Mask",
+    "Term",
+    "Weight",
+    "abs",
+    "candidate_dropout",
+    "cell",
+    "clip_state",
+    "couple",
+    "diagonal",
+    "exp",
+    "gate",
+    "identity",
+    "linear",
+    "log",
+    "mask",
+    "maximum",
+    "minimum",
+    "parameter",
+    "recurrent_dropout",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "tanh",
+    "time",
+    "weight_drop",
+    "where",
+    "zoneout",
 ]  # fmt: skip

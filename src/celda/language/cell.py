@@ -49,6 +49,17 @@ class LinearMap:
     biases: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True)
+class Mask:
+    """What a cell draws in training, for each unit and sequence: 1 with this probability, else 0.
+
+    Anew at every step, or once a sequence. In evaluation the probability itself, its mean, takes its place.
+    """
+
+    probability: float
+    every_step: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Cell:
     """A recurrent cell, traced from its equations.
@@ -66,6 +77,8 @@ class Cell:
     linear: Mapping[Node, LinearMap]
     vectors: Mapping[Node, str] = field(repr=False)  # a diagonal or a parameter -> its weight
     weights: tuple[Weight, ...] = field(repr=False)
+    masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
+    weight_drop: float = 0.0  # the probability with which a layer drops a recurrent weight in training
 
     def __repr__(self) -> str:
         return f"<cell {self.name}({', '.join(self.inputs[:1] + self.states)})>"
@@ -94,6 +107,13 @@ class Cell:
         return dict(sorted(together.items(), key=lambda item: place[item[1]]))
 
     @cached_property
+    def evaluation(self) -> Cell:
+        """The cell as it is evaluated: with the mean of what is drawn in training."""
+        from celda.language.rewriting import without_masks
+
+        return without_masks(self) if self.masks else self
+
+    @cached_property
     def fingerprint(self) -> str:
         """The cell's name and a digest of its step: the same in every process, another for any other equations."""
         number = {node: k for k, node in enumerate(self.nodes)}
@@ -106,6 +126,7 @@ class Cell:
             [(number[n], m.biases) for n, m in self.linear.items()],
             [(number[n], name) for n, name in self.vectors.items()],
             [(name, number[n]) for name, n in self.named.items()],
+            list(self.masks.items()),
         )
         return f"{self.name}-{sha256(repr(graph).encode()).hexdigest()[:16]}"
 

@@ -114,6 +114,9 @@ class _Printer:
                 return "t", _ATOM
             case "parameter":
                 return style.word(node.name), _ATOM
+            case "mask":
+                every_step = self.cell.masks[node.name].every_step
+                return style.at(node.name, "t") if every_step else style.word(node.name), _ATOM
             case "linear":
                 return self._linear(node), _SUM
             case "diagonal":

@@ -15,15 +15,16 @@ HIDDEN = "hidden"  # one value a hidden unit
 
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 _OPERATORS = ("add", "subtract", "multiply", "divide", "remainder", *COMPARISONS)  # numpy has the same names
-LEAVES = ("input", "state", "parameter", "number", "time", "adjoint")
+LEAVES = ("input", "state", "parameter", "number", "time", "mask", "adjoint")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Node:
     """One operation of a cell's step. Nodes are equal only to themselves.
 
-    `op` is a leaf (`input`, `state`, `parameter`, `number`, `time`; in a gradient `adjoint`), a learned map (`linear`,
-    `diagonal`), its transpose in a gradient (`transposed`) or a point-wise operation of `celda.language.operations`.
+    `op` is a leaf (`input`, `state`, `parameter`, `number`, `time`, `mask`; in a gradient `adjoint`), a learned map
+    (`linear`, `diagonal`), its transpose in a gradient (`transposed`) or a point-wise operation of
+    `celda.language.operations`.
     """
 
     op: str
@@ -213,6 +214,11 @@ def number_of(given: object, role: str) -> Node:
     if node.boolean:
         raise mistake("A comparison gives yes or no, not a number.", "where(a > b, 1.0, 0.0)")
     return node
+
+
+def is_probability(given: object) -> bool:
+    """Whether `given` is a number from 0 to 1."""
+    return isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= 1
 
 
 def pointwise(op: str, *operands: Operand) -> Value:

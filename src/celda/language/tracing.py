@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from celda.language.cell import Cell, LinearMap, Term, Weight
+from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
 from celda.language.errors import CellError, Line, first_line, last_line, line_of, mistake
-from celda.language.expression import HIDDEN, SCALAR, Node, Value, number_of, topological, value_of
+from celda.language.expression import HIDDEN, SCALAR, Node, Value, is_probability, number_of, topological, value_of
 from celda.language.operations import OPERATIONS
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
@@ -27,6 +27,7 @@ class Trace:
         self.weights: dict[str, list[float | None]] = {}  # name -> initial value of each block
         self.columns: dict[str, str | None] = {}
         self.learned: list[Node] = []
+        self.masks: dict[str, Mask] = {}
 
     def block(self, name: str, columns: str | None, initial: float | None = None) -> int:
         """One more block of the array `name`; its number."""
@@ -135,6 +136,24 @@ def parameter(name: str, *, init: float | None = None) -> Value:
     return Value(node)
 
 
+def mask(name: str, probability: float, *, every: str = "step") -> Value:
+    """1 with this probability and 0 else, for each unit and sequence: drawn in training by torch's generator.
+
+    `every`: "step", to draw anew at every step, or "sequence". In evaluation it is the probability itself, its mean.
+    """
+    trace = _trace("mask", "@cell above the function")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise mistake(f"{name!r} is no name for a mask.", 'mask("kept", 0.9)')
+    if name in trace.masks:
+        raise mistake(f'There are two masks "{name}".', f'mask("{name}2", {probability!r})')
+    if not is_probability(probability):
+        raise mistake(f"{probability!r} is no probability.", f'mask("{name}", 0.9)')
+    if every not in ("step", "sequence"):
+        raise mistake(f"A mask is not drawn every {every!r}.", f'mask("{name}", 0.9, every="sequence")')
+    trace.masks[name] = Mask(float(probability), every == "step")
+    return Value(Node("mask", name=name))
+
+
 def time() -> Value:
     """The step's place in the sequence, counted from 0: one number for all units and the whole batch."""
     _trace("time()", "@cell above the function")
@@ -202,6 +221,7 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         linear=trace.linear,
         vectors=trace.vectors,
         weights=trace.arrays(),
+        masks=trace.masks,
     )
 
 
@@ -210,6 +230,7 @@ _FORMS = {  # what Python says of a wrong call begins with the function's name
     "linear()": "linear(x, h)",
     "diagonal()": "diagonal(c)",
     "parameter()": 'parameter("scale", init=1.0)',
+    "mask()": 'mask("kept", 0.9)',
     "time()": "time()",
     "where()": "where(a > b, c, d)",
 }
@@ -220,7 +241,7 @@ def _unknown(error: NameError, cell: str, arguments: tuple[str, ...]) -> CellErr
     """A name that means nothing: a function that was not imported, or a state that is no argument."""
     name = error.name or next(iter(re.findall("'(.+?)'", str(error))), "...")  # UnboundLocalError has no name
     line = line_of(error.__traceback__)
-    if name in (*OPERATIONS, "gate", "linear", "diagonal", "parameter", "time"):
+    if name in (*OPERATIONS, "gate", "linear", "diagonal", "parameter", "mask", "time"):
         return mistake(f"`{name}` is not imported.", f"from celda.language import {name}", line)
     what = f"`{name}` has no value yet; a state of the step before is an argument."
     return mistake(what, f"def {cell}({', '.join((*arguments, name))}):", line)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from celda import cells
+from celda import cells, language
 from celda.engines import Call, Plan, check_engine, choose, know
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.layers import doors, packed
 from celda.layers.initial import check_init, initialise
+from celda.layers.masks import draw, drop_weights
 from celda.layers.stepper import Stepper
 from celda.layers.tracing import Trace
 
@@ -38,7 +39,10 @@ class Recurrent(nn.Module):
         batch_first: whether batches are (B, T, I) rather than (T, B, I); states are (layers x directions, B, H) always.
         dropout: probability of dropping an output between layers, in training.
         bidirectional: whether a second set of weights runs from the end to the start; outputs are then (T, B, 2H).
-        proj_size, recurrent_dropout, zoneout, layer_norm, heads: not built yet; anything but the default says so.
+        proj_size, layer_norm, heads: not built yet; anything but the default says so.
+        recurrent_dropout: probability of dropping a unit from what recurrent matrices multiply, in training; one mask
+            a sequence (`celda.language.recurrent_dropout`).
+        zoneout: probability that a unit of a state keeps its old value, in training (`celda.language.zoneout`).
         init: "torch", uniform within 1 / sqrt(H).
         engine: "auto", or the name of an engine; `plan` says which runs and why.
 
@@ -71,8 +75,7 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        later = {"proj_size": proj_size, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout}
-        later |= {"layer_norm": layer_norm, "heads": heads - 1}
+        later = {"proj_size": proj_size, "layer_norm": layer_norm, "heads": heads - 1}
         for name, value in later.items():
             if value:
                 raise CeldaError(f"{name} is not built yet in this version: leave it out.")
@@ -83,7 +86,11 @@ class Recurrent(nn.Module):
         if dropout and num_layers == 1:
             warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
         self.cell = cells.find(cell)
-        know(self.cell)
+        if recurrent_dropout:
+            self.cell = language.recurrent_dropout(self.cell, recurrent_dropout)
+        if zoneout:
+            self.cell = language.zoneout(self.cell, zoneout)
+        know(self.cell, self.cell.evaluation)
         self.input_sizes = doors.input_sizes(self.cell, input_size)
         self.input_size = self.input_sizes[self.cell.inputs[0]]
         self.hidden_size, self.num_layers, self.bias = hidden_size, num_layers, bias
@@ -232,19 +239,22 @@ class Recurrent(nn.Module):
         start: int,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Every layer and direction over (T, B, I); see `celda.engines.Call` for what is passed on."""
-        names, directions = self.cell.states, len(self._suffixes)
+        cell = self.cell if training else self.cell.evaluation
+        names, directions = cell.states, len(self._suffixes)
         zeros = (x.new_zeros(x.shape[1], self.hidden_size),) * len(names) if states is None else ()
         further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
-        keep = tuple(self.cell.named) if self._trace is not None else ()
+        keep = tuple(cell.named) if self._trace is not None else ()
         weights = [self._weights(place) for place in range(len(self._names))]
         plan, results, y = self._plan(x, weights, *(states or zeros), *further.values()), [], x
         for layer in range(self.num_layers):
             below = self._drop(y, lengths) if layer and self.dropout and training else y
-            given = {self.cell.inputs[0]: below, **further}
+            given = {cell.inputs[0]: below, **further}
             for direction in range(directions):
                 place = layer * directions + direction
                 first = zeros if states is None else tuple(state[place] for state in states)
-                call = Call(self.cell, given, first, weights[place], lengths, resets, direction == 1, start, keep)
+                drawn = given | draw(cell, x, self.hidden_size) if cell.masks and training else given
+                used = drop_weights(cell, weights[place]) if training else weights[place]
+                call = Call(cell, drawn, first, used, lengths, resets, direction == 1, start, keep)
                 results.append(plan.run(call))
             y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output
         if self._trace is not None:
@@ -288,7 +298,7 @@ class Recurrent(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        know(self.cell)
+        know(self.cell, self.cell.evaluation)
 
     def extra_repr(self) -> str:
         """The arguments that differ from the defaults."""

@@ -8,7 +8,7 @@ from math import lcm
 from llvmlite import ir
 
 from celda.engines.cpu import prepare
-from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, tile, tiles
+from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, mask_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import BackwardProgram
 from celda.engines.cpu.threads import LINE
@@ -33,7 +33,7 @@ class BackwardKernel:
         cell = program.cell
         names = [*NUMBERS, *SPAN, *ADDRESSES]
         names += [f"carried_{s}" for s in cell.states] + [f"first_{s}" for s in cell.states]
-        names += [f"vector_{name}" for name in program.vectors]
+        names += [f"vector_{name}" for name in program.vectors] + mask_names(len(program.masks))
         self.targets = tuple(s for s in cell.states if program.carry[s])
         names += [f"panel_{k}_{q}" for k, stage in enumerate(program.products) for q in range(len(stage))]
         self.arguments = Arguments(names)
@@ -246,6 +246,8 @@ class BackwardKernel:
                 return e.load(e.at(f.address(f"vector_{node.name}"), lane))
             if node.op == "state":
                 return old_state(node.name)
+            if node.op == "mask":
+                return f.drawn(program.masks.index(node.name), row, lane, mask)
             if node in program.forward:
                 if node in self.record:
                     return e.load(recorded(node, row))

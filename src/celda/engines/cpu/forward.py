@@ -7,7 +7,7 @@ from math import lcm
 from llvmlite import ir
 
 from celda.engines.cpu import prepare
-from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, tile, tiles
+from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, mask_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import ForwardProgram, ForwardStage
 from celda.engines.cpu.threads import LINE
@@ -31,6 +31,7 @@ class ForwardKernel:
         names += [f"vector_{name}" for name in program.cell_vectors]
         for k in range(len(program.given)):
             names += [f"given_{k}", f"given_{k}_stride", f"given_{k}_moves"]
+        names += mask_names(len(program.masks))
         names += [f"operand_{k}" for k in range(len(program.operands))] + ["operand_moves"]
         names += [f"panel_{s}_{p}" for s, stage in enumerate(program.stages) for p in range(len(stage.products))]
         self.arguments = Arguments(names)
@@ -152,7 +153,7 @@ class ForwardKernel:
         padded, hidden = f.number("padded"), f.number("hidden")
         lane = b.mul(f.at["j"], I64(lanes))
         here = b.add(f.plane(f.at["r"], 1, 0), lane)  # in a (batch, padded) buffer
-        row = b.add(f.at["base"], f.at["r"])
+        row, mask = b.add(f.at["base"], f.at["r"]), f.mask(f.at["j"], hidden)
         known: dict[Node, ir.Value] = {}
 
         def value(node: Node) -> ir.Value:
@@ -171,6 +172,8 @@ class ForwardKernel:
                 return e.broadcast(b.sitofp(b.add(f.number("time"), f.at["t"]), e.scalar))
             if node.op == "parameter":
                 return e.load(e.at(f.address(f"vector_{node.name}"), lane))
+            if node.op == "mask":
+                return f.drawn(program.masks.index(node.name), row, lane, mask)
             if node in program.crossing and program.stage_of(node) < number:
                 k = program.crossing.index(node)
                 there = b.add(f.plane(f.at["r"], len(program.crossing), k), lane)
@@ -194,7 +197,6 @@ class ForwardKernel:
             if mine(node):
                 there = f.plane(row, len(program.record), k)
                 stores.append((value(node), e.at(f.address("record"), there, lane)))
-        mask = f.mask(f.at["j"], hidden)
         for state, node in program.cell.outputs.items():
             if not mine(node):
                 continue

@@ -1,4 +1,4 @@
-"""What a kernel is given to multiply: the inputs, and point-wise expressions of one, by row.
+"""What a kernel is given by row: to multiply, the inputs and point-wise expressions of one; and the masks.
 
 Rows are gathered first and computed with afterwards, so that nothing past a sequence's end has a part in anything.
 """
@@ -21,6 +21,17 @@ from celda.language.expression import Node
 def given(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
     """All that the program is given: (rows, width) each, or (B, width) what a dense batch has constant over time."""
     return [_rows(node, call.inputs, call.start, layout) for node in program.given]
+
+
+def masks(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
+    """The cell's masks: (rows, H) each, or (B, H) one of a dense batch that is drawn once."""
+    return [layout.gather(call.inputs[name]) for name in program.masks]
+
+
+def told(masks: list[Tensor], layout: Layout) -> dict[str, int]:
+    """What a kernel is told of the masks."""
+    values = {f"mask_{k}": mask.data_ptr() for k, mask in enumerate(masks)}
+    return values | {f"mask_{k}_moves": int(mask.shape[0] == layout.rows) for k, mask in enumerate(masks)}
 
 
 def read(node: Node) -> frozenset[str]:

@@ -60,6 +60,11 @@ class Shape:
         return (whole,) if widest == 1 else (whole, (1, min(8 // columns, self.height(columns))))
 
 
+def mask_names(count: int) -> list[str]:
+    """What a kernel is told of the masks of its cell."""
+    return [name for k in range(count) for name in (f"mask_{k}", f"mask_{k}_moves")]
+
+
 class Arguments:
     """The argument block of a kernel: 8-byte numbers and addresses, by name."""
 
@@ -205,6 +210,13 @@ class Function:
     @property
     def _align(self) -> int:
         return 8 if self.shape.dtype == "float64" else 4
+
+    def drawn(self, k: int, row: ir.Value, lane: ir.Value, mask: ir.Value | None) -> ir.Value:
+        """The k-th of the cell's masks for a row, or for its sequence where the mask is drawn once."""
+        b = self.e.b
+        moves = b.icmp_signed("!=", self.number(f"mask_{k}_moves"), I64(0))
+        there = b.mul(b.select(moves, row, self.at["r"]), self.number("hidden"))
+        return self.masked_load(self.e.at(self.address(f"mask_{k}"), there, lane), mask)
 
     def finish(self) -> None:
         """Return."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from celda.engines.call import Call
 from celda.engines.cpu import pool
 from celda.engines.cpu.given import given as of_call
-from celda.engines.cpu.given import read
+from celda.engines.cpu.given import masks as masks_of
+from celda.engines.cpu.given import read, told
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, shape_of
 from celda.engines.cpu.launches import forward_launches, sweep_launches
@@ -42,6 +43,7 @@ class Passed:
     layout: Layout
     shape: Shape
     given: list[Tensor]
+    masks: list[Tensor]
     states: tuple[Tensor, ...]  # initial ones, in the order of the layout
     output: Tensor  # (rows, H)
     final: tuple[Tensor, ...]
@@ -85,7 +87,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     layout = Layout.of(call, shape.lanes)
     program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
     states = layout.initial(call.states)
-    given = of_call(program, call, layout)
+    given, masks = of_call(program, call, layout), masks_of(program, call, layout)
     n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
     large = program.ahead * h * max(widths, default=0) * dtype.itemsize > LARGE
@@ -104,13 +106,13 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = hoisted(program, given, call.weights, layout) if hoist else None
     values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
-    values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)}
+    values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)} | told(masks, layout)
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
     launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
     final = layout.final(launch.states, launch.final)
     ready.give_back(launch)
-    return Passed(program, layout, shape, given, states, output, final, around, record, operands, held)
+    return Passed(program, layout, shape, given, masks, states, output, final, around, record, operands, held)
 
 
 def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -139,7 +141,7 @@ def sweep(
     launch = ready.take()
     upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output, passed.room(n, h))
     values = {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr(), "time": call.start}
-    values["record"] = passed.record.tensor.data_ptr()
+    values |= {"record": passed.record.tensor.data_ptr(), **told(passed.masks, layout)}
     d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(d_final), strict=True)}
     sources: dict[str, Tensor | None] | None = {**call.weights, **_at_0(cell.states, passed.states), **d_last}
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))

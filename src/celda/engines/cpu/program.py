@@ -32,6 +32,7 @@ class ForwardProgram:
         self.record = tuple(record)
         self.maps = tuple(cell.linear)
         self.cell_vectors = tuple(dict.fromkeys(cell.vectors.values()))
+        self.masks = tuple(cell.masks)
         self.level = levels(cell.nodes, "linear")
         self.moving = recurrent(cell.nodes)
         stages = [
@@ -121,6 +122,7 @@ class BackwardProgram:
         self.cell = cell
         self.gradient: Gradient = gradient(cell)
         self.forward = set(cell.nodes)
+        self.masks = tuple(cell.masks)
         self.maps = tuple(cell.linear)
         sums = {s: _terms(self.gradient.states[s]) if s in self.gradient.states else [] for s in cell.states}
         rest = [t for terms in sums.values() for t in terms if t.op != "transposed"]

@@ -13,7 +13,7 @@ from torch import Tensor
 from celda.engines.call import Call
 from celda.engines.cpu import pool
 from celda.engines.cpu.function import gradients
-from celda.engines.cpu.given import given
+from celda.engines.cpu.given import given, masks
 from celda.engines.cpu.kernels import forward_program, shape_of
 from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.passes import Passed, forward
@@ -97,7 +97,8 @@ def _passed(call: Call, output: Tensor, saved: Tensor) -> Passed:
     rows.copy_(layout.gather(output))
     record = lease((layout.rows, len(program.record), layout.padded), output.dtype)
     operands = [lease((layout.rows, layout.padded), output.dtype) for _ in program.operands]
-    return Passed(program, layout, shape, given(program, call, layout), states, rows, (), around, record, operands, [])
+    read = given(program, call, layout), masks(program, call, layout)
+    return Passed(program, layout, shape, *read, states, rows, (), around, record, operands, [])
 
 
 def _own(gradient: Tensor) -> Tensor:

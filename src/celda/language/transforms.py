@@ -1,0 +1,138 @@
+"""Options: functions from a cell to a cell. Each works with every cell, and no engine knows about any."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from celda.language.cell import Cell
+from celda.language.errors import CellError
+from celda.language.expression import HIDDEN, Node, Value, is_probability, topological
+from celda.language.operations import maximum, minimum
+from celda.language.rewriting import Rewriting
+
+
+def zoneout(cell: Cell, probability: float) -> Cell:
+    """In training each unit of each state keeps its old value with this probability (Krueger et al. 2016).
+
+    In evaluation the mean of both is taken. Other states see the new values as they were before zoneout, as in the
+    paper.
+    """
+    _check_probability("zoneout", probability)
+    rewriting = Rewriting(cell)
+    rewriting.run(rewriting.same)
+    outputs = {}
+    for state, node in cell.outputs.items():
+        kept = rewriting.mask(f"zoneout_{state}", probability, every_step=True)
+        old = next((n for n in cell.nodes if n.op == "state" and n.name == state), None) or Node("state", name=state)
+        outputs[state] = (kept * Value(old) + (1 - kept) * Value(rewriting.becomes[node])).node
+    return rewriting.cell(f"zoneout({cell.name}, {probability:g})", _doc(cell, "zoneout"), outputs)
+
+
+def recurrent_dropout(cell: Cell, probability: float) -> Cell:
+    """In training units are dropped from all that recurrent matrices multiply (Gal & Ghahramani 2016).
+
+    One mask a sequence, for every matrix; what is left is scaled by 1 / (1 - probability).
+    """
+    _check_probability("recurrent_dropout", probability, below=True)
+    rewriting, keep = Rewriting(cell), 1 - probability
+    factor = rewriting.mask("recurrent_dropout", keep, every_step=False) / keep
+    dropped: dict[Node, Node] = {}
+
+    def rule(node: Node, args: tuple[Node, ...]) -> Node:
+        if node.op == "linear":
+            for arg in args:
+                if arg.width == HIDDEN and arg not in dropped:
+                    dropped[arg] = (Value(arg) * factor).node
+            args = tuple(dropped.get(arg, arg) for arg in args)
+        return rewriting.same(node, args)
+
+    rewriting.run(rule)
+    if not dropped:
+        raise CellError(f"recurrent_dropout has nothing to drop: no matrix of {cell.name} multiplies a state.")
+    return rewriting.cell(f"recurrent_dropout({cell.name}, {probability:g})", _doc(cell, "recurrent dropout"))
+
+
+def candidate_dropout(cell: Cell, probability: float, gate: str | None = None) -> Cell:
+    """In training units of the candidate are dropped before it is written to the memory (Semeniuta et al. 2016).
+
+    Anew at every step; what is left is scaled by 1 / (1 - probability). `gate` names the candidate, by default the one
+    gate whose activation is tanh or relu.
+    """
+    _check_probability("candidate_dropout", probability, below=True)
+    found = [name for name, node in cell.gates.items() if node.op in ("tanh", "relu")]
+    if gate is None and len(found) != 1:
+        told = ", ".join(cell.gates)
+        raise CellError(
+            f"candidate_dropout cannot tell which gate of {cell.name} is the candidate: "
+            f"say it with gate=, one of {told}."
+        )
+    chosen = _gate(cell, gate or found[0])
+    rewriting, keep = Rewriting(cell), 1 - probability
+    factor = rewriting.mask("candidate_dropout", keep, every_step=True) / keep
+
+    def rule(node: Node, args: tuple[Node, ...]) -> Node:
+        same = rewriting.same(node, args)
+        return (Value(same) * factor).node if node is chosen else same
+
+    return rewriting.run(rule).cell(f"candidate_dropout({cell.name}, {probability:g})", _doc(cell, "candidate dropout"))
+
+
+def clip_state(cell: Cell, limit: float, *states: str) -> Cell:
+    """The new values of these states are held between -limit and limit, for all that reads them (Sak et al. 2014).
+
+    By default every state but the output, or the output where the cell has no other.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
+        raise CellError(f"clip_state cannot hold a state within {limit!r}: write a number above 0.")
+    if unknown := [state for state in states if state not in cell.states]:
+        raise CellError(f"{cell.name} has no state {unknown[0]!r}; it has {', '.join(cell.states)}.")
+    chosen = {cell.outputs[state] for state in (states or cell.states[1:] or cell.states)}
+    rewriting = Rewriting(cell)
+
+    def rule(node: Node, args: tuple[Node, ...]) -> Node:
+        same = rewriting.same(node, args)
+        return maximum(minimum(Value(same), float(limit)), -float(limit)).node if node in chosen else same
+
+    return rewriting.run(rule).cell(f"clip_state({cell.name}, {limit:g})", _doc(cell, "its memory clipped"))
+
+
+def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:
+    """One gate is 1 minus another and learns nothing of its own (the coupled input and forget gates of the odyssey)."""
+    chosen, other = _gate(cell, gate), _gate(cell, to)
+    if chosen in topological([other]):
+        raise CellError(f"The gate {to} of {cell.name} is computed from {gate}: couple(..., gate={to!r}, to={gate!r})?")
+    rewriting = Rewriting(cell)
+    # the other gate may stand later in the definition, so it is rewritten first
+    order = dict.fromkeys((*topological([other]), *cell.nodes))
+    for node in order:
+        args = tuple(rewriting.becomes[arg] for arg in node.args)
+        rewriting.becomes[node] = (
+            (1 - Value(rewriting.becomes[other])).node if node is chosen else rewriting.same(node, args)
+        )
+    return rewriting.cell(f"couple({cell.name})", _doc(cell, f"{gate} = 1 - {to}"))
+
+
+def weight_drop(cell: Cell, probability: float) -> Cell:
+    """In training weights of the recurrent matrices are dropped, anew at every call (Merity et al. 2018, AWD-LSTM)."""
+    _check_probability("weight_drop", probability, below=True)
+    if not any(weight.columns == HIDDEN for weight in cell.weights):
+        raise CellError(f"weight_drop has nothing to drop: no matrix of {cell.name} multiplies a state.")
+    name = f"weight_drop({cell.name}, {probability:g})"
+    return replace(cell, name=name, doc=_doc(cell, "weight drop"), weight_drop=float(probability))
+
+
+def _gate(cell: Cell, name: str) -> Node:
+    if name not in cell.gates:
+        raise CellError(f"{cell.name} has no gate {name!r}; it has {', '.join(cell.gates)}.")
+    return cell.gates[name]
+
+
+def _check_probability(option: str, given: float, below: bool = False) -> None:
+    if not is_probability(given) or (below and given == 1):
+        told = "from 0 to below 1" if below else "from 0 to 1"
+        raise CellError(f"{option}={given!r} is no probability that can be used: write a number {told}.")
+
+
+def _doc(cell: Cell, option: str) -> str:
+    first, _, rest = cell.doc.partition("\n")
+    return f"{first.removesuffix('.')}, with {option}.\n{rest}".strip()

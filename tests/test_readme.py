@@ -77,6 +77,11 @@ def test_the_page_on_the_language_runs(run):
     assert run("docs/language.md")["peephole_lstm"].states == ("h", "c")
 
 
+def test_the_page_on_weights_runs(run):
+    forget = run("docs/weights.md")["forget"]
+    assert 0 <= forget.min() < forget.max() <= np.log(783)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_links_to_is_there(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):

@@ -39,7 +39,10 @@ class Recurrent(nn.Module):
         dropout: probability of dropping an output between layers, in training.
         bidirectional: whether a second set of weights runs from the end to the start; outputs are then (T, B, 2H).
         proj_size, recurrent_dropout, zoneout, layer_norm, heads: not built yet; anything but the default says so.
-        init: "torch", uniform within 1 / sqrt(H).
+        init: how the weights start, drawn from torch's generator. "torch": uniform within 1 / sqrt(H).
+            "glorot_orthogonal": Keras's, with a forget bias of 1. "identity": recurrent matrices are the identity (Le,
+            Jaitly & Hinton 2015). "chrono:784": gates that remember for up to 784 steps (Tallec & Ollivier 2018). What
+            the cell itself says, with `gate(..., bias=)` or `parameter(..., init=)`, goes before all of them.
         engine: "auto", or the name of an engine; `plan` says which runs and why.
 
     `torch.compile` and `torch.export` see one operator a layer and direction; where a saved program is loaded,
@@ -78,11 +81,11 @@ class Recurrent(nn.Module):
                 raise CeldaError(f"{name} is not built yet in this version: leave it out.")
         doors.check_sizes(hidden_size, num_layers, dropout)
         doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
-        check_init(init)
         check_engine(engine)
         if dropout and num_layers == 1:
             warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
         self.cell = cells.find(cell)
+        check_init(init, self.cell, bias)
         know(self.cell)
         self.input_sizes = doors.input_sizes(self.cell, input_size)
         self.input_size = self.input_sizes[self.cell.inputs[0]]

@@ -78,8 +78,10 @@ def test_the_page_on_the_language_runs(run):
 
 
 def test_the_page_on_weights_runs(run):
-    forget = run("docs/weights.md")["forget"]
-    assert 0 <= forget.min() < forget.max() <= np.log(783)
+    names = run("docs/weights.md")
+    assert 0 <= names["forget"].min() < names["forget"].max() <= np.log(783)
+    assert [a.shape for a in names["first"]] == [(3, 64), (16, 64), (64,)]
+    assert {name: a.shape for name, a in names["arrays"].items()} == {"W": (2, 48, 3), "R": (2, 48, 16), "B": (2, 96)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -24,7 +24,9 @@ class Fused(torch.autograd.Function):
         """Run the kernel, keeping what a gradient needs."""
         passed = forward(call, any(ctx.needs_input_grad))
         ctx.save_for_backward(*tensors, call.lengths, call.resets)
-        ctx.shell, ctx.reference, ctx.passed, ctx.version = _without(call), reference, passed, passed.output._version
+        ctx.shell, ctx.reference, ctx.version = _without(call), reference, passed.output._version
+        # What is returned holds on to this object: kept here, they would hold each other for ever.
+        ctx.passed = replace(passed, final=())
         shown = tuple(passed.shown(call.cell.named[name]) for name in call.keep)
         if shown:
             ctx.mark_non_differentiable(*shown)

@@ -144,6 +144,7 @@ class Recurrent(nn.Module):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
+        start: int = 0,
         **inputs: Tensor,
     ) -> tuple[Any, State]:
         """Run over a batch of sequences.
@@ -155,6 +156,8 @@ class Recurrent(nn.Module):
             lengths: (B,) whole numbers; steps past the end leave the state alone and give zeros.
             resets: bool, laid out as the steps of `x`: the sequence starts anew at that step, with zero states. In the
                 reverse direction, too, nothing crosses from that step to the one before it.
+            start: the place of the first step in its sequence, where `x` is a later part of it; only a cell that counts
+                its steps with `time()` can tell.
             inputs: the cell's further inputs, each (B, width), constant over time, or laid out as `x`, one a step.
 
         Returns:
@@ -164,6 +167,7 @@ class Recurrent(nn.Module):
         Raises:
             CeldaError: a shape, dtype or device that does not fit; the message says what would.
         """
+        doors.check_start(start)
         states = None if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
         if isinstance(x, PackedSequence):
             if lengths is not None or resets is not None or inputs:
@@ -172,7 +176,7 @@ class Recurrent(nn.Module):
                 )
             doors.check_packed(x, self.input_size, self._like, self.cell)
             self._check_states(states, int(x.batch_sizes[0]))
-            result, new = packed.through(x, states, lambda x, s, n: self._run(x, s, n, None, {}, self.training))
+            result, new = packed.through(x, states, lambda x, s, n: self._run(x, s, n, None, {}, self.training, start))
             return result, self._bare(new)
         doors.check_input(x, self.input_size, self._like)
         batched, time_axis = x.dim() == 3, int(self.batch_first and x.dim() == 3)
@@ -195,7 +199,7 @@ class Recurrent(nn.Module):
         checked = None if lengths is None else doors.check_lengths(lengths, batch, x.shape[0], x.device)
         if checked is not None and resets is not None:  # past its end a sequence has nothing to reset
             resets = resets & (torch.arange(x.shape[0], device=x.device).unsqueeze(1) < checked)
-        y, new = self._run(x, states, checked, resets, inputs, self.training)
+        y, new = self._run(x, states, checked, resets, inputs, self.training, start)
         if not batched:
             return y.squeeze(1), self._bare(tuple(s.squeeze(1) for s in new))
         return y.transpose(0, 1) if self.batch_first else y, self._bare(new)

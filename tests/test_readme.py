@@ -77,6 +77,19 @@ def test_the_page_on_the_language_runs(run):
     assert run("docs/language.md")["peephole_lstm"].states == ("h", "c")
 
 
+def test_the_page_on_weights_runs(run):
+    names = run("docs/weights.md")
+    assert 0 <= names["forget"].min() < names["forget"].max() <= np.log(783)
+    assert [a.shape for a in names["first"]] == [(3, 64), (16, 64), (64,)]
+    assert {name: a.shape for name, a in names["arrays"].items()} == {"W": (2, 48, 3), "R": (2, 48, 16), "B": (2, 96)}
+
+
+def test_the_page_on_streams_runs_and_its_model_learns(run):
+    names = run("docs/streams.md")
+    assert names["losses"][-1] < 0.6 * names["losses"][0]
+    assert names["scores"][-1].shape == (70, 2, 8)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_links_to_is_there(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):

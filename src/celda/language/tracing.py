@@ -261,7 +261,7 @@ def _arguments(function: Callable, here: Line) -> tuple[str, tuple[str, ...], tu
                 f"The argument `{p}` of {function.__name__} is not a plain name.", "def cell(x, h, c, *, image):", here
             )
         (further if p.kind is p.KEYWORD_ONLY else positional).append(p.name)
-    reserved = {"hidden", "ih", "hh", "state", "lengths", "resets", "self"}
+    reserved = {"hidden", "ih", "hh", "state", "lengths", "resets", "start", "self"}
     for taken in (reserved & {*positional[:1], *further}) | ({"x"} & {*further}):  # a layer's first argument is its x
         raise mistake(f"An input cannot be called `{taken}`: a layer has that name already.", f"{taken}_input", here)
     if len(positional) < 2:

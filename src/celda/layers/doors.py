@@ -116,6 +116,12 @@ def check_steps(steps: int, x: Tensor) -> None:
         raise CeldaError(f"The input has shape {shape(x)}, no step at all: a sequence needs at least one.")
 
 
+def check_start(start: int) -> None:
+    """The place of a step is a whole number, while a model is compiled a symbol of one."""
+    if not isinstance(start, int | torch.SymInt) or start < 0:
+        raise CeldaError(f"start={start!r} is no place in a sequence: write a whole number, 0 for its first step.")
+
+
 def check_states(states: Sequence[Tensor], names: Sequence[str], wanted: tuple[int, ...], like: Tensor) -> None:
     """One tensor a state of the cell, each (layers * directions, B, H), of the weights' dtype and device."""
     if len(states) != len(names) or not all(isinstance(s, Tensor) for s in states):

@@ -43,7 +43,10 @@ class Recurrent(nn.Module):
         recurrent_dropout: probability of dropping a unit from what recurrent matrices multiply, in training; one mask
             a sequence (`celda.language.recurrent_dropout`).
         zoneout: probability that a unit of a state keeps its old value, in training (`celda.language.zoneout`).
-        init: "torch", uniform within 1 / sqrt(H).
+        init: how the weights start, drawn from torch's generator. "torch": uniform within 1 / sqrt(H).
+            "glorot_orthogonal": Keras's, with a forget bias of 1. "identity": recurrent matrices are the identity (Le,
+            Jaitly & Hinton 2015). "chrono:784": gates that remember for up to 784 steps (Tallec & Ollivier 2018). What
+            the cell itself says, with `gate(..., bias=)` or `parameter(..., init=)`, goes before all of them.
         engine: "auto", or the name of an engine; `plan` says which runs and why.
 
     `torch.compile` and `torch.export` see one operator a layer and direction; where a saved program is loaded,
@@ -81,7 +84,6 @@ class Recurrent(nn.Module):
                 raise CeldaError(f"{name} is not built yet in this version: leave it out.")
         doors.check_sizes(hidden_size, num_layers, dropout)
         doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
-        check_init(init)
         check_engine(engine)
         if dropout and num_layers == 1:
             warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
@@ -90,6 +92,7 @@ class Recurrent(nn.Module):
             self.cell = language.recurrent_dropout(self.cell, recurrent_dropout)
         if zoneout:
             self.cell = language.zoneout(self.cell, zoneout)
+        check_init(init, self.cell, bias)
         know(self.cell, self.cell.evaluation)
         self.input_sizes = doors.input_sizes(self.cell, input_size)
         self.input_size = self.input_sizes[self.cell.inputs[0]]
@@ -148,6 +151,7 @@ class Recurrent(nn.Module):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
+        start: int = 0,
         **inputs: Tensor,
     ) -> tuple[Any, State]:
         """Run over a batch of sequences.
@@ -159,6 +163,8 @@ class Recurrent(nn.Module):
             lengths: (B,) whole numbers; steps past the end leave the state alone and give zeros.
             resets: bool, laid out as the steps of `x`: the sequence starts anew at that step, with zero states. In the
                 reverse direction, too, nothing crosses from that step to the one before it.
+            start: the place of the first step in its sequence, where `x` is a later part of it; only a cell that counts
+                its steps with `time()` can tell.
             inputs: the cell's further inputs, each (B, width), constant over time, or laid out as `x`, one a step.
 
         Returns:
@@ -168,6 +174,7 @@ class Recurrent(nn.Module):
         Raises:
             CeldaError: a shape, dtype or device that does not fit; the message says what would.
         """
+        doors.check_start(start)
         states = None if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
         if isinstance(x, PackedSequence):
             if lengths is not None or resets is not None or inputs:
@@ -176,7 +183,7 @@ class Recurrent(nn.Module):
                 )
             doors.check_packed(x, self.input_size, self._like, self.cell)
             self._check_states(states, int(x.batch_sizes[0]))
-            result, new = packed.through(x, states, lambda x, s, n: self._run(x, s, n, None, {}, self.training))
+            result, new = packed.through(x, states, lambda x, s, n: self._run(x, s, n, None, {}, self.training, start))
             return result, self._bare(new)
         doors.check_input(x, self.input_size, self._like)
         batched, time_axis = x.dim() == 3, int(self.batch_first and x.dim() == 3)
@@ -199,7 +206,7 @@ class Recurrent(nn.Module):
         checked = None if lengths is None else doors.check_lengths(lengths, batch, x.shape[0], x.device)
         if checked is not None and resets is not None:  # past its end a sequence has nothing to reset
             resets = resets & (torch.arange(x.shape[0], device=x.device).unsqueeze(1) < checked)
-        y, new = self._run(x, states, checked, resets, inputs, self.training)
+        y, new = self._run(x, states, checked, resets, inputs, self.training, start)
         if not batched:
             return y.squeeze(1), self._bare(tuple(s.squeeze(1) for s in new))
         return y.transpose(0, 1) if self.batch_first else y, self._bare(new)

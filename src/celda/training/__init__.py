@@ -2,6 +2,7 @@
 
 from celda.training.batches import MapDataset
 from celda.training.checkpoint import digest
+from celda.training.chunks import Chunk, stream_batches, truncated
 from celda.training.config import Config, TrainingConfig
 from celda.training.history import Epoch, History
 from celda.training.learner import Loss
@@ -9,6 +10,7 @@ from celda.training.loop import fit
 from celda.training.run import forget
 
 __all__ = [
+    "Chunk",
     "Config",
     "Epoch",
     "History",
@@ -18,4 +20,6 @@ __all__ = [
     "digest",
     "fit",
     "forget",
+    "stream_batches",
+    "truncated",
 ]

@@ -26,7 +26,8 @@ class Fused(torch.autograd.Function):
         passed = forward(call, any(ctx.needs_input_grad))
         output = passed.layout.output(passed.output)
         ctx.save_for_backward(*tensors, call.lengths, call.resets, output)
-        ctx.shell, ctx.reference, ctx.passed = _without(call), reference, passed
+        # What is returned holds on to this object: kept here, they would hold each other for ever.
+        ctx.shell, ctx.reference, ctx.passed = _without(call), reference, replace(passed, final=())
         shown = tuple(passed.shown(call.cell.named[name]) for name in call.keep)
         if shown:
             ctx.mark_non_differentiable(*shown)

@@ -1,0 +1,182 @@
+"""Which gate forgets and which lets in, found in the equations: no cell is named here, no gate needs a certain name.
+
+A forget gate is a sigmoid that multiplies the old value of the state it updates, `c = f * c + i * g`; where one minus a
+sigmoid does, `h = (1 - z) * h + z * n`, that sigmoid forgets when it opens. The input gate is the other sigmoid, in a
+product that is added. To find them the new state is multiplied out into a sum of products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from celda.language.cell import Cell
+from celda.language.expression import Node, topological
+
+# A sum of products: the factors of each product -> the number it is multiplied with.
+Polynomial = dict[tuple[Node, ...], float]
+
+_MOST = 64  # products: a sum that would grow longer is left as it is, one factor of what it stands in
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A sigmoid of a learned map. `sign` is 1 where the gate does what it is called for by opening, -1 by closing."""
+
+    node: Node
+    sign: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How a state keeps its old value. `coupled`: the forget gate lets in as well, as a GRU's does."""
+
+    state: str
+    forget: Gate
+    inputs: tuple[Gate, ...]
+    coupled: bool
+
+
+@dataclass(frozen=True)
+class Home:
+    """A learned vector that a gate's argument holds `factor` times: block `block` of the array `name`."""
+
+    name: str
+    block: int
+    factor: float
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What the argument of a gate has as its bias: the sum of `homes`, and `constant`."""
+
+    homes: tuple[Home, ...]
+    constant: float
+
+    @cached_property
+    def arrays(self) -> frozenset[str]:
+        """The arrays that hold a part of it."""
+        return frozenset(home.name for home in self.homes)
+
+
+def memories(cell: Cell) -> tuple[Memory, ...]:
+    """Each state of the cell that a gate keeps; none where no gate does, as in a plain recurrent network."""
+    found: dict[tuple[str, Gate], Memory] = {}
+    for name, new in cell.outputs.items():
+        old = next((node for node in cell.nodes if node.op == "state" and node.name == name), None)
+        for branch in _branches(new):
+            memory = None if old is None else _memory(cell, name, old, multiplied_out(branch))
+            if memory is not None:
+                found.setdefault((name, memory.forget), memory)
+    return tuple(found.values())
+
+
+def shift(cell: Cell, gate: Node) -> Shift:
+    """Where the bias of a gate is kept: biases of linear maps first, then parameters of the cell's own."""
+    total = multiplied_out(gate.args[0])
+    single = [(factors[0], number) for factors, number in total.items() if len(factors) == 1 and number]
+    homes = [
+        Home(name, block, number)
+        for node, number in single
+        if node.op == "linear"
+        for name, block in cell.linear[node].biases
+    ]
+    homes += [Home(cell.vectors[node], 0, number) for node, number in single if node.op == "parameter"]
+    return Shift(tuple(homes), total.get((), 0.0))
+
+
+def multiplied_out(root: Node) -> Polynomial:
+    """`root` as a sum of products of what is neither a sum nor a product."""
+    done: dict[Node, Polynomial] = {}
+    for node in topological([root]):
+        terms = [done[arg] for arg in node.args]
+        found = _OPEN[node.op](*terms) if node.op in _OPEN else None
+        if node.op == "number":
+            found = {(): node.value}
+        done[node] = {(node,): 1.0} if found is None else found
+    return done[root]
+
+
+def _sum(a: Polynomial, b: Polynomial, sign: float = 1.0) -> Polynomial | None:
+    total = dict(a)
+    for factors, number in b.items():
+        total[factors] = total.get(factors, 0.0) + sign * number
+    total = {factors: number for factors, number in total.items() if number}
+    return total if len(total) <= _MOST else None
+
+
+def _product(a: Polynomial, b: Polynomial) -> Polynomial | None:
+    if len(a) * len(b) > _MOST:
+        return None
+    total: Polynomial = {}
+    for left, x in a.items():
+        for right, y in b.items():
+            factors = tuple(sorted((*left, *right), key=id))
+            total[factors] = total.get(factors, 0.0) + x * y
+    return {factors: number for factors, number in total.items() if number}
+
+
+def _quotient(a: Polynomial, b: Polynomial) -> Polynomial | None:
+    number = b.get((), 0.0) if set(b) == {()} else 0.0
+    return {factors: value / number for factors, value in a.items()} if number else None
+
+
+_OPEN: dict[str, Callable[..., Polynomial | None]] = {
+    "add": _sum,
+    "subtract": lambda a, b: _sum(a, b, -1.0),
+    "negate": lambda a: _sum({}, a, -1.0),
+    "multiply": _product,
+    "divide": _quotient,
+    "identity": lambda a: a,
+}
+
+
+def _branches(node: Node) -> Iterator[Node]:
+    """What a new state may come to: both sides of a `where`."""
+    if node.op == "where":
+        for side in node.args[1:]:
+            yield from _branches(side)
+    elif node.op == "identity":
+        yield from _branches(node.args[0])
+    else:
+        yield node
+
+
+def _memory(cell: Cell, name: str, old: Node, new: Polynomial) -> Memory | None:
+    kept = {tuple(n for n in factors if n is not old): number for factors, number in new.items() if old in factors}
+    if any(factors.count(old) > 1 for factors in new):
+        return None
+    gates = [node for factors in kept for node in factors]
+    if len(gates) != 1 or not _is_gate(cell, gates[0]):
+        return None
+    gate, whole = gates[0], kept.get((), 0.0)
+    if kept[gate,] > 0 and not whole:
+        forget = Gate(gate, 1)
+    elif kept[gate,] < 0 and whole == -kept[gate,]:
+        forget = Gate(gate, -1)
+    else:  # what is kept is never next to nothing, or more than all
+        return None
+    added = {factors: number for factors, number in new.items() if old not in factors}
+    inputs = [found for found in _inputs(cell, added) if found.node is not gate]
+    return Memory(name, forget, tuple(inputs), any(gate in factors for factors in added))
+
+
+def _inputs(cell: Cell, added: Mapping[tuple[Node, ...], float]) -> list[Gate]:
+    """The one gate in a product, `i * g`; what is let in where a gate closes is `(1 - k) * g`.
+
+    Of two sigmoids in one product nothing says which is the gate, so neither is.
+    """
+    found: dict[Node, Gate] = {}
+    for factors, number in added.items():
+        gates = [node for node in factors if _is_gate(cell, node)]
+        # i * (4 * sigmoid(a) - 2), of 1997: there i stands alone too
+        if len(gates) == 1 and any(gates[0] in other and len(other) > 1 for other in added):
+            rest = tuple(node for node in factors if node is not gates[0])
+            found.setdefault(gates[0], Gate(gates[0], -1 if added.get(rest) == -number else 1))
+    return list(found.values())
+
+
+def _is_gate(cell: Cell, node: Node) -> bool:
+    """Whether this is a sigmoid of what the cell learns."""
+    return node.op == "sigmoid" and any(n in cell.linear or n in cell.vectors for n in topological(node.args))

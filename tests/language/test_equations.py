@@ -99,6 +99,7 @@ EXACT = {
     "tanh": lambda a: 5 - a,
     "relu": lambda a: max(a, 0),
     "identity": lambda a: a,
+    "stop_gradient": lambda a: 3 - a,
     "exp": lambda a: a + 7,
     "log": lambda a: 2 * a,
     "softplus": lambda a: a * a,
@@ -114,7 +115,7 @@ EXACT = {
     "equal": lambda a, b: a == b,
     "not_equal": lambda a, b: a != b,
 }
-SIGNS = {" ⊙ ": " * ", " · ": " * ", " mod ": " % ", " = ": " == ", "≤": "<=", "≥": ">=", "≠": "!=", "σ(": "sigmoid("}
+SIGNS = {" ⊙ ": " * ", " · ": " * ", " mod ": " % ", " = ": " == ", "≤": "<=", "≥": ">=", "≠": "!=", "σ(": "sigmoid(", "stop(": "stop_gradient("}
 
 
 def compute(node: Node, leaves: dict[str, Fraction]) -> Fraction:

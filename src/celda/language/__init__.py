@@ -16,6 +16,7 @@ from celda.language.operations import (
     sigmoid,
     softplus,
     sqrt,
+    stop_gradient,
     tanh,
     where,
 )
@@ -24,5 +25,5 @@ from celda.language.tracing import cell, diagonal, gate, linear, parameter, time
 __all__ = [
     "Cell", "CellError", "LinearMap", "Term", "Weight",
     "abs", "cell", "diagonal", "exp", "gate", "identity", "linear", "log", "maximum", "minimum", "parameter", "relu",
-    "sigmoid", "softplus", "sqrt", "tanh", "time", "where",
+    "sigmoid", "softplus", "sqrt", "stop_gradient", "tanh", "time", "where",
 ]  # fmt: skip

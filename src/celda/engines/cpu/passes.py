@@ -195,8 +195,10 @@ def _windows(spans: list[tuple[int, int, int, int]], layout: Layout, buffer: Ten
 
 
 def _read(node: Node) -> frozenset[str]:
-    """The inputs an expression reads."""
-    return frozenset([node.name]) if node.op == "input" else frozenset().union(*map(_read, node.args))
+    """The inputs whose gradients go through an expression."""
+    if node.op == "input":
+        return frozenset([node.name])
+    return frozenset().union(*map(_read, node.args if node.op != "stop_gradient" else ()))
 
 
 def evaluate(node: Node, call: Call) -> Tensor:

@@ -10,7 +10,7 @@ from celda.cells import CELLS
 from celda.language import Cell, cell, diagonal, gate, linear, parameter, sigmoid, stop_gradient, tanh
 from celda.language.calculus import gradient
 from celda.language.expression import LEAVES, Node
-from tests.calls import WIDTHS, random_weights
+from tests.calls import WIDTHS, proper, random_weights
 from tests.language.graphs import backward, forward, leaf
 from tests.strategies import random_cells
 
@@ -21,7 +21,7 @@ def numbers(cell: Cell, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]
     """A step's inputs, states, time and adjoints, and weights; the time and the adjoints want no gradient."""
     g = torch.Generator().manual_seed(seed)
     step = {name: torch.randn(BATCH, WIDTHS[name], dtype=F64, generator=g) for name in cell.inputs}
-    step |= {name: torch.randn(BATCH, HIDDEN, dtype=F64, generator=g) for name in cell.states}
+    step |= {s: proper(cell, s, torch.randn(BATCH, HIDDEN, dtype=F64, generator=g)) for s in cell.states}
     weights = random_weights(cell, HIDDEN, g)
     for tensor in (*step.values(), *weights.values()):
         tensor.requires_grad_()

@@ -115,7 +115,8 @@ EXACT = {
     "equal": lambda a, b: a == b,
     "not_equal": lambda a, b: a != b,
 }
-SIGNS = {" ⊙ ": " * ", " · ": " * ", " mod ": " % ", " = ": " == ", "≤": "<=", "≥": ">=", "≠": "!=", "σ(": "sigmoid(", "stop(": "stop_gradient("}
+SIGNS = {" ⊙ ": " * ", " · ": " * ", " mod ": " % ", " = ": " == ", "≤": "<=", "≥": ">=", "≠": "!=", "σ(": "sigmoid("}
+SIGNS["stop("] = "stop_gradient("
 
 
 def compute(node: Node, leaves: dict[str, Fraction]) -> Fraction:

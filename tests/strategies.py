@@ -24,6 +24,8 @@ EXPRESSIONS: tuple[Callable, ...] = (
     lambda a, b: L.tanh(a - b),
     lambda a, b: L.relu(a),
     lambda a, b: L.identity(a),
+    lambda a, b: a * L.stop_gradient(b),
+    lambda a, b: L.stop_gradient(a),
     lambda a, b: L.exp(L.tanh(a)),
     lambda a, b: L.log(1.5 + L.abs(a)),
     lambda a, b: L.softplus(a),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from celda.engines import NAMES, Call, Plan, Result
 from celda.language import Cell
+from tests.calls import proper
 from tests.contract.covering import covering
 from tests.tolerances import TOLERANCES
 
@@ -99,6 +100,9 @@ def make(cell: Cell, case: Case, seed: int = 0) -> Call:
     inputs = {name: normal(steps[name], case.batch, width) for name, width in widths.items()}
     zeros = torch.zeros(case.batch, case.hidden, dtype=case.dtype)
     states = tuple(normal(case.batch, case.hidden) if case.given else zeros for _ in cell.states)
+    if case.given:
+        pairs = zip(cell.states, states, strict=True)
+        states = tuple(proper(cell, n, s.detach()).requires_grad_(s.requires_grad) for n, s in pairs)
     weights = {}
     for w in cell.weights:
         if case.bias or not w.is_bias:

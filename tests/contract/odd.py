@@ -14,6 +14,7 @@ from celda.language import (
     relu,
     sigmoid,
     softplus,
+    stop_gradient,
     tanh,
     time,
     where,
@@ -86,6 +87,16 @@ def of_differences(x, h, c):
     return i * o + 0.5 * h, tanh(h) + 0.1 * p
 
 
+@cell
+def truncated(x, h, c):
+    """Gradients are stopped on the way to an input, to states, to a learned vector and between two stages."""
+    i = gate("i", sigmoid, linear(stop_gradient(x), stop_gradient(h)) + stop_gradient(parameter("p")))
+    f = gate("f", sigmoid, linear(x, stop_gradient(i * c)) + diagonal(stop_gradient(c)))
+    g = gate("g", tanh, linear(x, f * h))
+    c = f * c + stop_gradient(i) * g
+    return tanh(c) * i, c
+
+
 ODD: dict[str, Cell] = {
-    c.name: c for c in (three_states, four_stages, six_maps, told_twice, deaf, comparing, of_differences)
+    c.name: c for c in (three_states, four_stages, six_maps, told_twice, deaf, comparing, of_differences, truncated)
 }

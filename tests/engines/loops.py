@@ -62,4 +62,142 @@ def gru_2014(inputs, states, w):
     return {"r": r, "z": z, "n": n, "h": z * states["h"] + (1 - z) * n}
 
 
-LOOPS = {step.__name__: step for step in (rnn, rnn_relu, image_rnn, lstm, peephole_lstm, gru, gru_2014)}
+def jordan(inputs, states, w):
+    hidden, output = w["weight_hh"].chunk(2)
+    bias, output_bias = (w["bias_hh"].chunk(2)) if "bias_hh" in w else (0, 0)
+    a = torch.tanh(inputs["x"] @ w["weight_ih"].T + states["h"] @ hidden.T + w.get("bias_ih", 0) + bias)
+    return {"a": a, "h": torch.tanh(a @ output.T + output_bias)}
+
+
+def indrnn(inputs, states, w):
+    a = inputs["x"] @ w["weight_ih"].T + w["diagonal_h"] * states["h"] + w.get("bias_ih", 0)
+    return {"h": a.clamp(min=0)}
+
+
+def lstm_1997(inputs, states, w):
+    gates = states["i"] @ w["weight_hh2"].T + states["o"] @ w["weight_hh3"].T
+    i, g, o = torch.sigmoid(torch.cat(_maps(inputs["x"], states["h"], w, 3), -1) + gates).chunk(3, -1)
+    g = 4 * g - 2
+    c = states["c"] + i * g
+    return {"i": i, "g": g, "o": o, "c": c, "h": o * (2 * torch.sigmoid(c) - 1)}
+
+
+def lstm_1997_truncated(inputs, states, w):
+    return lstm_1997(inputs, {name: state if name == "c" else state.detach() for name, state in states.items()}, w)
+
+
+def _peephole(gates, squash_input=torch.tanh, squash_output=torch.tanh):
+    """A step of a peephole LSTM that has, of i, f and o, those in `gates`; the others are 1."""
+
+    def step(inputs, states, w):
+        maps = dict(
+            zip(
+                [n for n in "ifgo" if n in (*gates, "g")],
+                _maps(inputs["x"], states["h"], w, len(gates) + 1),
+                strict=True,
+            )
+        )
+        g = squash_input(maps["g"])
+        found = {n: torch.sigmoid(maps[n] + w[f"diagonal_{n}"] * states["c"]) for n in gates if n != "o"}
+        c = found.get("f", 1) * states["c"] + found.get("i", 1) * g
+        if "o" in gates:
+            found["o"] = torch.sigmoid(maps["o"] + w["diagonal_o"] * c)
+        return {**found, "g": g, "c": c, "h": found.get("o", 1) * squash_output(c)}
+
+    return step
+
+
+def _as_it_is(a):
+    return a
+
+
+def lstm_cifg(inputs, states, w):
+    i, g, o = _maps(inputs["x"], states["h"], w, 3)
+    i, g = torch.sigmoid(i + w["diagonal_i"] * states["c"]), torch.tanh(g)
+    c = states["c"] + i * (g - states["c"])
+    o = torch.sigmoid(o + w["diagonal_o"] * c)
+    return {"i": i, "g": g, "o": o, "c": c, "h": o * torch.tanh(c)}
+
+
+def coupled_lstm(inputs, states, w):
+    i, g, o = _maps(inputs["x"], states["h"], w, 3)
+    i, g, o = torch.sigmoid(i), torch.tanh(g), torch.sigmoid(o)
+    c = states["c"] + i * (g - states["c"])
+    return {"i": i, "g": g, "o": o, "c": c, "h": o * torch.tanh(c)}
+
+
+def lstm_fgr(inputs, states, w):
+    between = sum(states[n] @ w[f"weight_hh{k}"].T for k, n in enumerate("ifo", 2)).chunk(3, -1)
+    i, f, g, o = _maps(inputs["x"], states["h"], w, 4)
+    i = torch.sigmoid(i + between[0] + w["diagonal_i"] * states["c"])
+    f = torch.sigmoid(f + between[1] + w["diagonal_f"] * states["c"])
+    g = torch.tanh(g)
+    c = f * states["c"] + i * g
+    o = torch.sigmoid(o + between[2] + w["diagonal_o"] * c)
+    return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": o * torch.tanh(c)}
+
+
+def janet(inputs, states, w):
+    s, g = _maps(inputs["x"], states["h"], w, 2)
+    g = torch.tanh(g)
+    return {"s": s, "g": g, "h": torch.sigmoid(s) * states["h"] + torch.sigmoid(1 - s) * g}
+
+
+def slstm(inputs, states, w):
+    """The stabiliser as the paper has it: m of no step before is minus infinity."""
+    log_i, log_f, z, o = _maps(inputs["x"], states["h"], w, 4)
+    log_f, z, o = torch.nn.functional.logsigmoid(log_f), torch.tanh(z), torch.sigmoid(o)
+    kept = torch.where(states["n"] == 0, -torch.inf, log_f + states["m"])
+    m = torch.maximum(kept, log_i)
+    i, f = torch.exp(log_i - m), torch.exp(kept - m)
+    c, n = f * states["c"] + i * z, f * states["n"] + i
+    return {"log_i": log_i, "log_f": log_f, "z": z, "o": o, "i": i, "f": f, "c": c, "n": n, "m": m, "h": o * (c / n)}
+
+
+def mgu(inputs, states, w):
+    f = torch.sigmoid(_maps(inputs["x"], states["h"], w, 2)[0])
+    n = torch.tanh(_maps(inputs["x"], f * states["h"], w, 2)[1])
+    return {"f": f, "n": n, "h": states["h"] + f * (n - states["h"])}
+
+
+def _blocks(w: Weights, name: str, count: int) -> tuple:
+    return w[name].chunk(count) if name in w else (0,) * count
+
+
+def mut1(inputs, states, w):
+    x, h = inputs["x"], states["h"]
+    (wz, wr, wn), (rr, rn) = w["weight_ih"].chunk(3), w["weight_hh"].chunk(2)
+    (bz, br), (cr, cn) = _blocks(w, "bias_ih", 2), _blocks(w, "bias_hh", 2)
+    z, r = torch.sigmoid(x @ wz.T + bz), torch.sigmoid(x @ wr.T + h @ rr.T + br + cr)
+    n = torch.tanh((r * h) @ rn.T + cn + torch.tanh(x @ wn.T))
+    return {"z": z, "r": r, "n": n, "h": h + z * (n - h)}
+
+
+def mut2(inputs, states, w):
+    x, h = inputs["x"], states["h"]
+    (wz, wr, wn), (rz, rr, rn) = w["weight_ih"].chunk(3), w["weight_hh"].chunk(3)
+    (bz, bn), (cz, cr, cn) = _blocks(w, "bias_ih", 2), _blocks(w, "bias_hh", 3)
+    z, r = torch.sigmoid(x @ wz.T + h @ rz.T + bz + cz), torch.sigmoid(x @ wr.T + h @ rr.T + cr)
+    n = torch.tanh(x @ wn.T + (r * h) @ rn.T + bn + cn)
+    return {"z": z, "r": r, "n": n, "h": h + z * (n - h)}
+
+
+def mut3(inputs, states, w):
+    h = states["h"]
+    z = torch.sigmoid(_maps(inputs["x"], torch.tanh(h), w, 3)[0])
+    r = torch.sigmoid(_maps(inputs["x"], h, w, 3)[1])
+    n = torch.tanh(_maps(inputs["x"], r * h, w, 3)[2])
+    return {"z": z, "r": r, "n": n, "h": h + z * (n - h)}
+
+
+_NAMED = (
+    *(jordan, rnn, rnn_relu, image_rnn, indrnn, lstm_1997, lstm_1997_truncated, lstm, peephole_lstm, coupled_lstm),
+    *(lstm_cifg, lstm_fgr, janet, slstm, gru, gru_2014, mgu, mut1, mut2, mut3),
+)
+LOOPS = {step.__name__: step for step in _NAMED} | {
+    "lstm_nig": _peephole("fo"),
+    "lstm_nfg": _peephole("io"),
+    "lstm_nog": _peephole("if"),
+    "lstm_niaf": _peephole("ifo", squash_input=_as_it_is),
+    "lstm_noaf": _peephole("ifo", squash_output=_as_it_is),
+}

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from celda.cells import CELLS
-from celda.language import Cell, cell, diagonal, gate, linear, parameter, sigmoid, tanh
+from celda.language import Cell, cell, diagonal, gate, linear, parameter, sigmoid, stop_gradient, tanh
 from celda.language.calculus import gradient
 from celda.language.expression import LEAVES, Node
-from tests.calls import WIDTHS, random_weights
+from tests.calls import WIDTHS, proper, random_weights
 from tests.language.graphs import backward, forward, leaf
 from tests.strategies import random_cells
 
@@ -21,7 +21,7 @@ def numbers(cell: Cell, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]
     """A step's inputs, states, time and adjoints, and weights; the time and the adjoints want no gradient."""
     g = torch.Generator().manual_seed(seed)
     step = {name: torch.randn(BATCH, WIDTHS[name], dtype=F64, generator=g) for name in cell.inputs}
-    step |= {name: torch.randn(BATCH, HIDDEN, dtype=F64, generator=g) for name in cell.states}
+    step |= {s: proper(cell, s, torch.randn(BATCH, HIDDEN, dtype=F64, generator=g)) for s in cell.states}
     weights = random_weights(cell, HIDDEN, g)
     for tensor in (*step.values(), *weights.values()):
         tensor.requires_grad_()
@@ -131,6 +131,21 @@ def test_a_state_used_in_many_ways_sums_its_gradients():
         a = gate("a", sigmoid, linear(x, h, h, c) + diagonal(h) + h * linear(h))
         return gate("b", tanh, linear(a * h, x, a) + h), h * a + h * h - c
 
+    check(made)
+
+
+def test_nothing_is_swept_beyond_a_stopped_gradient():
+    @cell
+    def made(x, h, c):
+        i = gate("i", sigmoid, linear(stop_gradient(x), stop_gradient(h)))
+        p = stop_gradient(parameter("p"))
+        return gate("g", tanh, linear(x, tanh(stop_gradient(c)))) * i * p, 0.5 * c + stop_gradient(i) * h
+
+    found = gradient(made)
+    assert set(found.states) == {"h", "c"}
+    assert set(found.inputs) == {"x"}
+    assert not found.vectors
+    assert {node.width for node in found.transposed} == {"x"}, "a product is made whose result nobody wants"
     check(made)
 
 

@@ -99,6 +99,7 @@ EXACT = {
     "tanh": lambda a: 5 - a,
     "relu": lambda a: max(a, 0),
     "identity": lambda a: a,
+    "stop_gradient": lambda a: 3 - a,
     "exp": lambda a: a + 7,
     "log": lambda a: 2 * a,
     "softplus": lambda a: a * a,
@@ -115,6 +116,7 @@ EXACT = {
     "not_equal": lambda a, b: a != b,
 }
 SIGNS = {" ⊙ ": " * ", " · ": " * ", " mod ": " % ", " = ": " == ", "≤": "<=", "≥": ">=", "≠": "!=", "σ(": "sigmoid("}
+SIGNS["stop("] = "stop_gradient("
 
 
 def compute(node: Node, leaves: dict[str, Fraction]) -> Fraction:

@@ -54,7 +54,7 @@ def check_rule(op: str, *tensors: torch.Tensor) -> None:
         torch.testing.assert_close(values[node], expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("op", [op for op in OPERATIONS if op not in COMPARISONS])
+@pytest.mark.parametrize("op", [op for op in OPERATIONS if op not in (*COMPARISONS, "stop_gradient")])
 def test_the_rule_agrees_with_autograd(op):
     g = torch.Generator().manual_seed(sum(map(ord, op)))
     tensors = [2 * torch.randn(64, dtype=torch.float64, generator=g) for _ in range(arity(op))]
@@ -78,6 +78,17 @@ def test_a_tie_shares_the_gradient_as_in_torch(op):
 @pytest.mark.parametrize("op", COMPARISONS)
 def test_nothing_flows_through_a_comparison(op):
     assert OPERATIONS[op].rule is None
+
+
+def test_nothing_flows_through_a_stopped_gradient():
+    a, adjoint = Value(Node("state", name="h")), Value(Node("adjoint", name="d"))
+    rule = OPERATIONS["stop_gradient"].rule
+    assert rule is not None
+    assert rule((a,), L.stop_gradient(a), adjoint) == (None,)
+    tensor = torch.randn(5, requires_grad=True)
+    there = TORCH["stop_gradient"](tensor)
+    assert torch.equal(there, tensor)
+    assert not there.requires_grad
 
 
 @pytest.mark.parametrize("op", ["less", "less_equal", "greater", "greater_equal", "equal", "not_equal"])

@@ -1,12 +1,40 @@
 """The cells of the field, one file a family; each reads like its paper."""
 
-from celda.cells.gru import gru, gru_2014
-from celda.cells.lstm import lstm, peephole_lstm
-from celda.cells.rnn import image_rnn, rnn, rnn_relu
+import re
+from typing import NamedTuple
+
+from celda.cells.gru import gru, gru_2014, mgu
+from celda.cells.indrnn import indrnn
+from celda.cells.janet import janet
+from celda.cells.jozefowicz import mut1, mut2, mut3
+from celda.cells.lstm import coupled_lstm, lstm, peephole_lstm
+from celda.cells.lstm_1997 import lstm_1997, lstm_1997_truncated
+from celda.cells.odyssey import lstm_cifg, lstm_fgr, lstm_nfg, lstm_niaf, lstm_nig, lstm_noaf, lstm_nog
+from celda.cells.rnn import image_rnn, jordan, rnn, rnn_relu
+from celda.cells.slstm import slstm
 from celda.errors import CeldaError
 from celda.language import Cell
 
-CELLS: dict[str, Cell] = {c.name: c for c in (rnn, rnn_relu, image_rnn, lstm, peephole_lstm, gru, gru_2014)}
+_PLAIN = (jordan, rnn, rnn_relu, image_rnn, indrnn)
+_LSTM = (lstm_1997, lstm_1997_truncated, lstm, peephole_lstm, coupled_lstm)
+_ODYSSEY = (lstm_nig, lstm_nfg, lstm_nog, lstm_niaf, lstm_noaf, lstm_cifg, lstm_fgr)
+_LATER = (janet, slstm)
+_GRU = (gru, gru_2014, mut1, mut2, mut3, mgu)
+
+CELLS: dict[str, Cell] = {c.name: c for c in (*_PLAIN, *_LSTM, *_ODYSSEY, *_LATER, *_GRU)}
+
+
+class Source(NamedTuple):
+    """Where a cell comes from."""
+
+    authors: str
+    year: int
+
+
+def source(cell: Cell) -> Source | None:
+    """Who wrote of the cell and when, as the first line of its docstring has it in brackets; None: it does not."""
+    found = re.search(r"\(([^()]+) ((?:19|20)\d\d)(?:[,;][^()]*)?\)", cell.doc.partition("\n")[0])
+    return Source(found[1], int(found[2])) if found else None
 
 
 def find(cell: str | Cell) -> Cell:

@@ -1,6 +1,18 @@
-"""The plain recurrent network, where the gradient vanishes."""
+"""The plain recurrent networks, where the gradient vanishes."""
 
 from celda.language import cell, gate, linear, relu, tanh
+
+
+@cell
+def jordan(x, h):
+    """Plain recurrent network that is fed back its output (Jordan 1986).
+
+    A hidden layer `a` sees the input and the output of the step before; `h` is the output layer, as wide as the hidden
+    one, since all values of a cell are. Jordan's state units also keep a fading trace of earlier outputs, which
+    textbooks leave out, and so does this.
+    """
+    a = gate("a", tanh, linear(x, h))
+    return gate("h", tanh, linear(a))
 
 
 @cell

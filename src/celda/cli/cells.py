@@ -20,12 +20,9 @@ def cells(
     from celda.cells import CELLS, find
 
     if name is None:
-        rows = [
-            (c.name, ", ".join(c.gates), ", ".join(c.states), f"{c.count(_sizes(c, 64), 64):,}", c.doc.splitlines()[0])
-            for c in CELLS.values()
-        ]
-        columns = ("cell", "gates", "states", "weights", "what it is")
-        show(table("Cells (weights of one layer, 64 inputs, 64 units)", columns, rows, numbers=["weights"]))
+        columns = ("cell", "year", "source", "gates", "states", "weights")
+        rows = [_row(c) for c in CELLS.values()]
+        show(table("Cells (weights of one layer, 64 inputs, 64 units)", columns, rows, numbers=["year", "weights"]))
         return
     cell = find(name)
     if svg is not None:
@@ -49,6 +46,15 @@ def cells(
     show(f"products in a row within a step: {stages}", str(choose("auto", torch.zeros(1))))
     if svg is not None:
         show(f"drawing: {svg}")
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
+    from celda.cells import source
+
+    found = source(cell)
+    authors, year = (found.authors, str(found.year)) if found else ("", "")
+    weights = f"{cell.count(_sizes(cell, 64), 64):,}"
+    return cell.name, year, authors, ", ".join(cell.gates), ", ".join(cell.states), weights
 
 
 def _sizes(cell: Cell, width: int) -> dict[str, int]:

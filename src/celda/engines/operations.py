@@ -17,6 +17,7 @@ TORCH: dict[str, Callable[..., Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "identity": lambda a: a,
+    "stop_gradient": Tensor.detach,
     "exp": torch.exp,
     "log": torch.log,
     "softplus": F.softplus,

@@ -16,6 +16,7 @@ from celda.language.operations import (
     sigmoid,
     softplus,
     sqrt,
+    stop_gradient,
     tanh,
     where,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "sigmoid",
     "softplus",
     "sqrt",
+    "stop_gradient",
     "tanh",
     "time",
     "weight_drop",

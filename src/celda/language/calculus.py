@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from celda.language.cell import Cell, Term
-from celda.language.expression import LEAVES, SCALAR, Node, Value
+from celda.language.expression import LEAVES, Node, Value
 from celda.language.operations import OPERATIONS
 
 
@@ -75,15 +75,16 @@ def gradient(cell: Cell) -> Gradient:
     total: dict[Node, Value] = {}
     through: dict[Node, list[tuple[Term, Value]]] = {}  # operand -> the terms that use it, with their adjoints
     states, inputs, maps, vectors, transposed = {}, {}, {}, {}, {}
+    differentiable = _differentiable(cell)
 
     def add(node: Node, d: Value | None) -> None:
-        if d is not None and node.width != SCALAR:
+        if d is not None and node in differentiable:
             total[node] = total[node] + d if node in total else d
 
     for state, node in cell.outputs.items():
         add(node, Value(adjoints[state]))
     for node in reversed(cell.nodes):
-        for weight, used in _by_weight(through.get(node, [])).items():
+        for weight, used in _by_weight(through.get(node, []) if node in differentiable else []).items():
             product = Node("transposed", tuple(d.node for _, d in used), node.width, weight)
             transposed[product] = tuple(term for term, _ in used)
             add(node, Value(product))
@@ -109,6 +110,16 @@ def gradient(cell: Cell) -> Gradient:
             for arg, part in zip(node.args, given, strict=True):
                 add(arg, part)
     return Gradient(cell, adjoints, states, inputs, maps, vectors, transposed)
+
+
+def _differentiable(cell: Cell) -> set[Node]:
+    """The nodes through which a gradient reaches a state, an input or something learned."""
+    found: set[Node] = set()
+    for node in cell.nodes:
+        passes = node.op != "stop_gradient" and any(arg in found for arg in node.args)
+        if passes or node.op in ("state", "input", "parameter", "linear", "diagonal"):
+            found.add(node)
+    return found
 
 
 def _by_weight(used: list[tuple[Term, Value]]) -> dict[str, list[tuple[Term, Value]]]:

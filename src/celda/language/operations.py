@@ -54,6 +54,7 @@ OPERATIONS: dict[str, Operation] = {
     "tanh": _function("tanh", lambda a, y, d: (d * (1 - y * y),)),
     "relu": _function("relu", lambda a, y, d: (where(y <= 0, 0.0, d),), r"\operatorname{{relu}}"),
     "identity": Operation("{0}", "{0}", lambda a, y, d: (d,)),
+    "stop_gradient": _function("stop", lambda a, y, d: (None,), r"\operatorname{{stop}}"),
     "exp": _function("exp", lambda a, y, d: (d * y,)),
     "log": _function("log", lambda a, y, d: (d / a[0],)),
     "softplus": _function("softplus", lambda a, y, d: (d * (1 - exp(-y)),), r"\operatorname{{softplus}}"),
@@ -93,6 +94,11 @@ def relu(a: Operand) -> Value:
 def identity(a: Operand) -> Value:
     """`a` itself: the activation of a linear gate."""
     return pointwise("identity", a)
+
+
+def stop_gradient(a: Operand) -> Value:
+    """`a` itself going forward; no gradient flows back through it (a truncated gradient)."""
+    return pointwise("stop_gradient", a)
 
 
 def exp(a: Operand) -> Value:

@@ -127,6 +127,7 @@ TORCH = {
     "negate": torch.neg,
     "relu": torch.relu,
     "identity": lambda a: a,
+    "stop_gradient": torch.Tensor.detach,
     "sqrt": lambda a: torch.from_numpy(np.sqrt(a.numpy())),  # torch's own can be off in the last bit
     "abs": torch.abs,
     "maximum": torch.maximum,

@@ -5,7 +5,7 @@ Rows are gathered first and computed with afterwards, so that nothing past a seq
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -35,8 +35,8 @@ def told(masks: list[Tensor], layout: Layout) -> dict[str, int]:
 
 
 def read(node: Node) -> frozenset[str]:
-    """The inputs an expression reads."""
-    return frozenset([node.name]) if node.op == "input" else frozenset().union(*map(read, node.args))
+    """The inputs whose gradients go through an expression."""
+    return frozenset() if node.op == "stop_gradient" else _inputs(node, read)
 
 
 @shielded
@@ -67,10 +67,18 @@ def _rows(node: Node, inputs: Mapping[str, Tensor], start: int, layout: Layout) 
         return layout.gather(inputs[node.name])
     timed = _reads_time(node)
     rows = {}
-    for name in read(node):
+    for name in _names(node):
         value = inputs[name]
         rows[name] = layout.gather(value.expand(layout.steps, -1, -1) if timed else value)
     return _evaluate(node, rows, start + layout.step_of_rows() if timed else None)
+
+
+def _names(node: Node) -> frozenset[str]:
+    return _inputs(node, _names)
+
+
+def _inputs(node: Node, of: Callable[[Node], frozenset[str]]) -> frozenset[str]:
+    return frozenset([node.name]) if node.op == "input" else frozenset().union(*map(of, node.args))
 
 
 def _reads_time(node: Node) -> bool:

@@ -241,6 +241,7 @@ POINTWISE: dict[str, Callable[..., Value]] = {
     "tanh": tanh,
     "relu": relu,
     "identity": lambda e, a: a,
+    "stop_gradient": lambda e, a: a,
     "exp": exp,
     "log": log,
     "softplus": softplus,

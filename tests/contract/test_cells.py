@@ -10,9 +10,10 @@ from celda.engines.cpu import kernels, passes
 from celda.language import Cell
 from tests.contract.cases import ENGINES, HIDDEN, Case, cases, exact, make, same, values
 from tests.contract.odd import ODD
+from tests.contract.options import OPTED
 from tests.strategies import random_cells
 
-ALL = {**CELLS, **ODD}
+ALL = {**CELLS, **OPTED, **ODD}
 MANY = {"dtype": (torch.float32,), "resets": (True,), "few": (False,)}
 FEW = {"dtype": (torch.float64,), "resets": (True,), "few": (True,)}
 CASES = [
@@ -20,6 +21,7 @@ CASES = [
     *cases(list(CELLS), (7,), gradients=False, factors=MANY),
     *cases(list(ODD), (17,), factors=FEW),  # of cells that nobody ships fewer
     *cases(list(ODD), (7,), gradients=False, factors=MANY),
+    *cases(list(OPTED), (17,), factors=FEW),
 ]
 
 

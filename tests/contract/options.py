@@ -1,0 +1,33 @@
+"""Every option of a cell, with every cell it can be taken with."""
+
+from collections.abc import Callable
+
+from celda.cells import CELLS
+from celda.language import Cell, candidate_dropout, clip_state, recurrent_dropout, zoneout
+from celda.language.expression import HIDDEN
+
+
+def _candidate_dropout(cell: Cell) -> Cell:
+    squashed = [name for name, node in cell.gates.items() if node.op in ("tanh", "relu")]
+    return candidate_dropout(cell, 0.4, (squashed or list(cell.gates))[-1])
+
+
+OPTIONS: dict[str, Callable[[Cell], Cell]] = {
+    "zoneout": lambda cell: zoneout(cell, 0.3),
+    "recurrent_dropout": lambda cell: recurrent_dropout(cell, 0.4),
+    "candidate_dropout": _candidate_dropout,
+    "clip_state": lambda cell: clip_state(cell, 0.4),
+    "zoneout, recurrent_dropout": lambda cell: recurrent_dropout(zoneout(cell, 0.3), 0.4),
+}
+
+
+def _fits(option: str, cell: Cell) -> bool:
+    return "recurrent_dropout" not in option or any(weight.columns == HIDDEN for weight in cell.weights)
+
+
+OPTED: dict[str, Cell] = {
+    f"{cell.name}, {option}": take(cell)
+    for cell in CELLS.values()
+    for option, take in OPTIONS.items()
+    if _fits(option, cell)
+}

@@ -66,8 +66,14 @@ def test_wrong_usage_is_status_2(tmp_path):
     assert celda("fly", cwd=tmp_path).returncode == 2
 
 
+def test_cells_are_listed_with_their_source(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    listed = celda("cells", cwd=tmp_path).stdout.splitlines()
+    assert any(line.split()[:3] == ["peephole_lstm", "2000", "Gers"] for line in listed)
+    assert max(map(len, listed)) <= 100
+
+
 def test_cells_data_and_doctor_tell(tmp_path):
-    assert "peephole_lstm" in celda("cells", cwd=tmp_path).stdout
     assert "f_t = σ(W_f x_t + R_f h_{t-1} + b_f)" in celda("cells", "lstm", "--svg", "lstm.svg", cwd=tmp_path).stdout
     assert (tmp_path / "lstm.svg").read_text().lstrip().startswith("<")
     assert "4,032" in celda("data", cwd=tmp_path).stdout

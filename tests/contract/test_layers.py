@@ -42,7 +42,7 @@ def _values(layer: celda.Recurrent, x: Tensor, state: list[Tensor], **options: T
     found = {"y": y, "final": torch.stack(final if isinstance(final, tuple) else [final])}
     g = torch.Generator().manual_seed(3)
     loss = sum((v * torch.randn(v.shape, generator=g, dtype=torch.float64)).sum() for v in found.values())
-    gradients = torch.autograd.grad(loss, list(wanted.values()))
+    gradients = torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)
     found |= {f"d {name}": d for name, d in zip(wanted, gradients, strict=True)}
     return {name: value.detach() for name, value in found.items()}
 

@@ -75,6 +75,12 @@ def test_a_tie_shares_the_gradient_as_in_torch(op):
     check_rule(op, *(torch.tensor(side, dtype=torch.float64) for side in ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])))
 
 
+@pytest.mark.parametrize("op", ["maximum", "minimum"])
+def test_a_side_that_is_not_a_number_gets_its_gradient_as_in_torch(op):
+    nan = torch.nan
+    check_rule(op, *(torch.tensor(side, dtype=torch.float64) for side in ([1.0, nan, nan], [nan, 2.0, nan])))
+
+
 @pytest.mark.parametrize("op", COMPARISONS)
 def test_nothing_flows_through_a_comparison(op):
     assert OPERATIONS[op].rule is None

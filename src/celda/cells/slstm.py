@@ -12,10 +12,10 @@ def log_sigmoid(a):
 def slstm(x, h, c, n, m):
     """LSTM with an exponential input gate and a normaliser n, the sLSTM of xLSTM (Beck et al. 2024).
 
-    Memory and normaliser are kept divided by exp(m): without the stabiliser m the input gate would overflow, and the
-    output does not depend on it. As long as nothing was taken in (n = 0), m has no past to look at. Then the forget
-    gate multiplies zeros, and what is above 1 in it is cut off, as in the authors' code, lest infinity do so. The first
-    step makes n 1, and it never falls below.
+    The forget gate is the logistic one of the paper's two. Memory and normaliser are kept divided by exp(m), since the
+    input gate itself would overflow; the output does not depend on m. As long as nothing was taken in (n = 0), m has no
+    past to look at: the forget gate then multiplies zeros, and is held at 1 or below, as in the authors' code, lest it
+    be infinite. The first step makes n 1, and it never falls below.
     """
     log_i = gate("log_i", identity, linear(x, h))
     log_f = gate("log_f", log_sigmoid, linear(x, h))

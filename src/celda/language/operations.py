@@ -30,16 +30,17 @@ def _comparison(text: str, latex: str) -> Operation:
     return Operation("{0} " + text + " {1}", "{0} " + latex + " {1}", None, 1)
 
 
+# The other side gets nothing, rather than this side something: so NaN, which is neither, goes on as in torch.
 def _at_larger(args: tuple[Value, ...], _: Value, d: Value) -> tuple[Value, ...]:
     a, b = args
-    tie = where(a == b, 0.5 * d, 0.0)
-    return where(a > b, d, tie), where(a < b, d, tie)
+    share = where(a == b, 0.5 * d, d)
+    return where(a < b, 0.0, share), where(a > b, 0.0, share)
 
 
 def _at_smaller(args: tuple[Value, ...], _: Value, d: Value) -> tuple[Value, ...]:
     a, b = args
-    tie = where(a == b, 0.5 * d, 0.0)
-    return where(a < b, d, tie), where(a > b, d, tie)
+    share = where(a == b, 0.5 * d, d)
+    return where(a > b, 0.0, share), where(a < b, 0.0, share)
 
 
 # A rule uses the result `y` rather than the arguments where it can: `y` is what a gate keeps.

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -206,3 +207,20 @@ def test_the_reference_is_exported_as_torch_operations():
     program = torch.export.export(layer, (x,))
     assert operators(program.graph) == 0
     torch.testing.assert_close(program.module()(x), layer(x))
+
+
+FIRST = """
+import torch, celda
+layer, x = celda.LSTM(3, 16).eval(), torch.randn(20, 8, 3)
+with torch.no_grad():
+    compiled = {how}
+    torch.testing.assert_close(compiled(x)[0], celda.Recurrent.forward(layer, x)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    "how", ["torch.compile(layer, fullgraph=True, backend='aot_eager')", "torch.export.export(layer, (x,)).module()"]
+)
+def test_the_first_thing_a_process_does_may_be_to_compile(how):
+    """What is imported meanwhile must not make tensors, which would be fake for ever."""
+    subprocess.run([sys.executable, "-c", FIRST.format(how=how)], check=True, timeout=300)

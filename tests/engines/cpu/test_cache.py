@@ -1,6 +1,7 @@
 import ctypes
 import multiprocessing
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from celda.engines.cpu import cache, machine
+from celda.engines.cpu import cache, jit, machine
 from celda.engines.cpu.emit import Emit
 
 
@@ -163,3 +164,27 @@ def test_the_older_half_goes_where_there_are_too_many(folder, monkeypatch):
     left = {path.name for path in folder.iterdir()}
     assert "7.kernel" in left
     assert len(left) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_forked_in_the_middle_of_a_compilation_can_compile():
+    stop = threading.Event()
+
+    def compile_over_and_over():
+        while not stop.is_set():
+            jit.compile(Builder()(), ["run"])
+
+    other = threading.Thread(target=compile_over_and_over)
+    other.start()
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # a lock that is never given back ends in a signal
+                jit.compile(Builder()(), ["run"])
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        stop.set()
+        other.join()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable
+from functools import partial
 
 from llvmlite import binding as llvm
 from llvmlite import ir
@@ -12,6 +14,12 @@ from celda.engines.cpu import machine
 
 _LINKER = llvm.create_lljit_compiler(machine.host().target())  # llvmlite lets in one thread at a time
 _numbers = itertools.count()
+
+# A fork in the middle of a compilation would leave the child a lock that nobody gives back.
+_LOCK = llvm.ffi.lib._lock
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    _give_back = partial(_LOCK.__exit__, None, None, None)
+    os.register_at_fork(before=_LOCK.__enter__, after_in_parent=_give_back, after_in_child=_give_back)
 
 
 class Compiled:

@@ -32,9 +32,6 @@ FEWEST = (
 CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
 
 
-_NOTHING = pool.Lease(torch.empty(0), None)
-
-
 @dataclass
 class Passed:
     """What a forward pass leaves for the sweep: buffers by row, and how they are laid out."""
@@ -102,7 +99,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     else:
         around, output = None, like.new_empty(n, h)
     lease = lease or pool.lease
-    record = lease((n, len(program.record), p), dtype) if program.record else _NOTHING
+    record = lease((n, len(program.record), p), dtype)
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = hoisted(program, given, call.weights, layout) if hoist else None
     values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from celda.cells import CELLS
-from celda.language import Cell, candidate_dropout, clip_state, recurrent_dropout, zoneout
+from celda.language import Cell, candidate_dropout, clip_state, layer_norm, recurrent_dropout, zoneout
 from celda.language.expression import HIDDEN
 
 
@@ -17,6 +17,8 @@ OPTIONS: dict[str, Callable[[Cell], Cell]] = {
     "recurrent_dropout": lambda cell: recurrent_dropout(cell, 0.4),
     "candidate_dropout": _candidate_dropout,
     "clip_state": lambda cell: clip_state(cell, 0.4),
+    "layer_norm": layer_norm,
+    "layer_norm, zoneout, recurrent_dropout": lambda cell: recurrent_dropout(zoneout(layer_norm(cell), 0.3), 0.4),
     "zoneout, recurrent_dropout": lambda cell: recurrent_dropout(zoneout(cell, 0.3), 0.4),
 }
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from celda.cells import CELLS
 from celda.language import Cell, cell, diagonal, gate, linear, parameter, sigmoid, stop_gradient, tanh
 from celda.language.calculus import gradient
-from celda.language.expression import LEAVES, Node
+from celda.language.expression import LEAVES, REDUCTIONS, Node
 from tests.calls import WIDTHS, proper, random_weights
 from tests.language.graphs import backward, forward, leaf
 from tests.strategies import random_cells
@@ -87,6 +87,7 @@ def test_the_sweep_reads_what_is_saved_and_leaves_alone(drawn):
         known.add(node)
     assert all(root in known or root.op in LEAVES for root in found.roots)
     kept = {*drawn.gates.values(), *drawn.outputs.values(), *drawn.linear}
+    kept |= {node.args[0] for node in drawn.nodes if node.op in REDUCTIONS}
     assert set(found.saved) <= kept
     places = [drawn.nodes.index(node) for node in found.saved]
     assert places == sorted(places)

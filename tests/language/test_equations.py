@@ -100,6 +100,9 @@ EXACT = {
     "relu": lambda a: max(a, 0),
     "identity": lambda a: a,
     "stop_gradient": lambda a: 3 - a,
+    "mean": lambda a: a / 13,
+    "deviation": lambda a: 17 * a,
+    "normalize": lambda a: a - 19,
     "exp": lambda a: a + 7,
     "log": lambda a: 2 * a,
     "softplus": lambda a: a * a,
@@ -116,7 +119,7 @@ EXACT = {
     "not_equal": lambda a, b: a != b,
 }
 SIGNS = {" ⊙ ": " * ", " · ": " * ", " mod ": " % ", " = ": " == ", "≤": "<=", "≥": ">=", "≠": "!=", "σ(": "sigmoid("}
-SIGNS["stop("] = "stop_gradient("
+SIGNS |= {"stop(": "stop_gradient(", "dev(": "deviation("}
 
 
 def compute(node: Node, leaves: dict[str, Fraction]) -> Fraction:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from celda.cells import CELLS
 from celda.language import Cell, cell, diagonal, gate, linear, parameter, sigmoid, tanh
 from celda.language.expression import LEAVES, Node
-from celda.language.schedule import levels, recurrent, schedule
+from celda.language.schedule import levels, recurrent, schedule, waits
 from tests.strategies import random_cells
 
 
@@ -115,7 +115,7 @@ def test_a_deep_cell_has_a_stage_for_each_product_in_a_row():
         return h
 
     assert len(schedule(made)) == 3
-    assert max(levels(made.nodes, "linear").values()) == 3
+    assert max(levels(made.nodes, waits).values()) == 3
     assert [{p.weight for p in stage.products} for stage in schedule(made)] == [{"weight_ih", "weight_hh"}] * 3
 
 

@@ -27,7 +27,7 @@ MISTAKES = {
     "further input without its width": (lambda: celda.Recurrent("image_rnn", 3, 5), "'image': ..."),
     "projection": (lambda: lstm(proj_size=2), "proj_size is not built yet"),
     "zoneout": (lambda: lstm(zoneout=1.5), "zoneout=1.5 is no probability"),
-    "layer norm": (lambda: lstm(layer_norm=True), "layer_norm is not built yet"),
+    "layer norm": (lambda: lstm(layer_norm=1), "layer_norm=1 is neither True nor False"),
     "recurrent dropout": (lambda: lstm(recurrent_dropout=1), "recurrent_dropout=1 is no probability"),
     "heads": (lambda: lstm(heads=2), "heads is not built yet"),
     "numpy input": (lambda: lstm()(X.numpy()), "ndarray"),

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from celda.language.operations import EPSILON
+
 TORCH: dict[str, Callable[..., Tensor]] = {
     "add": torch.add,
     "subtract": torch.sub,
@@ -26,6 +28,9 @@ TORCH: dict[str, Callable[..., Tensor]] = {
     "maximum": torch.maximum,
     "minimum": torch.minimum,
     "where": torch.where,
+    "mean": lambda a: a.mean(-1, keepdim=True).expand_as(a),
+    "deviation": lambda a: (a.var(-1, keepdim=True, correction=0) + EPSILON).sqrt().expand_as(a),
+    "normalize": lambda a: F.layer_norm(a, a.shape[-1:], eps=EPSILON),
     "less": torch.lt,
     "less_equal": torch.le,
     "greater": torch.gt,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from celda.language.cell import Cell, Term
-from celda.language.expression import LEAVES, Node, Value
+from celda.language.expression import LEAVES, REDUCTIONS, Node, Value
 from celda.language.operations import OPERATIONS
 
 
@@ -35,7 +35,8 @@ class Gradient:
 
     @cached_property
     def saved(self) -> tuple[Node, ...]:
-        """The values of the forward step that the sweep reads and that must be kept: gates, new states, linear maps.
+        """The values of the forward step that the sweep reads and that must be kept: gates, new states, linear maps,
+        and what is normalised.
 
         All else is computed again: it is point-wise work on these, cheaper than the memory it would need.
         """
@@ -50,6 +51,7 @@ class Gradient:
     def _sweep(self) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
         forward = set(self.cell.nodes)
         keep = {*self.cell.gates.values(), *self.cell.outputs.values(), *self.cell.linear}
+        keep |= {node.args[0] for node in forward if node.op in REDUCTIONS}
         order: dict[Node, None] = {}
         saved: dict[Node, None] = {}
 

@@ -13,6 +13,7 @@ from celda.language.errors import Line, mistake, users_line
 SCALAR = ""  # a number, or the step's index: the same for all units
 HIDDEN = "hidden"  # one value a hidden unit
 
+REDUCTIONS = ("mean", "deviation", "normalize")  # of all units of a sequence together
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 _OPERATORS = ("add", "subtract", "multiply", "divide", "remainder", *COMPARISONS)  # numpy has the same names
 LEAVES = ("input", "state", "parameter", "number", "time", "mask", "adjoint")

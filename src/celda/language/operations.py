@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from celda.language.expression import Operand, Value, pointwise
+from celda.language.errors import mistake
+from celda.language.expression import HIDDEN, LEAVES, Operand, Value, number_of, pointwise
 
 # (arguments, result, adjoint of the result) -> adjoint of each argument; None: none flows there
 Rule = Callable[[tuple[Value, ...], Value, Value], tuple[Value | None, ...]]
@@ -43,6 +44,9 @@ def _at_smaller(args: tuple[Value, ...], _: Value, d: Value) -> tuple[Value, ...
     return where(a > b, 0.0, share), where(a < b, 0.0, share)
 
 
+EPSILON = 1e-5  # what a deviation has besides, so that equal units can be normalised
+
+
 # A rule uses the result `y` rather than the arguments where it can: `y` is what a gate keeps.
 OPERATIONS: dict[str, Operation] = {
     "add": Operation("{0} + {1}", "{0} + {1}", lambda a, y, d: (d, d), 3),
@@ -67,6 +71,11 @@ OPERATIONS: dict[str, Operation] = {
         "({1} if {0} else {2})",
         r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
         lambda a, y, d: (None, where(a[0], d, 0.0), where(a[0], 0.0, d)),
+    ),
+    "mean": _function("mean", lambda a, y, d: (mean(d),), r"\operatorname{{mean}}"),
+    "deviation": _function("deviation", lambda a, y, d: (normalize(a[0]) * mean(d),), r"\operatorname{{dev}}"),
+    "normalize": _function(
+        "normalize", lambda a, y, d: ((d - mean(d) - y * mean(d * y)) / deviation(a[0]),), r"\operatorname{{normalize}}"
     ),
     "less": _comparison("<", "<"),
     "less_equal": _comparison("≤", r"\le"),
@@ -140,3 +149,25 @@ def minimum(a: Operand, b: Operand) -> Value:
 def where(condition: Value, a: Operand, b: Operand) -> Value:
     """`a` where the comparison holds, `b` elsewhere."""
     return pointwise("where", condition, a, b)
+
+
+def mean(a: Value) -> Value:
+    """The mean over the hidden units, the same number for each of them."""
+    return _over_units("mean", a)
+
+
+def deviation(a: Value) -> Value:
+    """How far the hidden units are from their mean: sqrt(mean((a - mean(a))²) + 1e-5)."""
+    return _over_units("deviation", a)
+
+
+def normalize(a: Value) -> Value:
+    """(a - mean(a)) / deviation(a) over the hidden units (Ba, Kiros & Hinton 2016), without gain and bias."""
+    return _over_units("normalize", a)
+
+
+def _over_units(op: str, a: Value) -> Value:
+    node = number_of(a, f"The argument of {op}")
+    if node.width != HIDDEN:
+        raise mistake(f"{op} is taken over the hidden units, and this is not one number a unit.", f"{op}(linear(x, h))")
+    return pointwise(op, identity(a) if node.op in LEAVES else a)  # what is computed can be kept, a leaf cannot

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 
 from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
@@ -48,12 +48,25 @@ class Rewriting:
             self.vectors[made] = self.old.vectors[node]
         return made
 
+    def unbiased(self, node: Node, args: tuple[Node, ...]) -> Node:
+        """A linear map with other arguments, and without its biases."""
+        made = self.same(replace(node, bias=False), args)
+        linear = self.old.linear[node]
+        terms = tuple(replace(term, operand=arg) for term, arg in zip(linear.terms, args, strict=True))
+        self.linear[made] = replace(linear, terms=terms, biases=())
+        return made
+
+    def vector(self, name: str, initial: float | None) -> Value:
+        """A learned vector of the new cell; a second one of a name gets a number."""
+        unique = _unique(name, {weight.name for weight in self.weights})
+        self.weights.append(Weight(unique, 1, None, (initial,)))
+        node = Node("parameter", name=unique)
+        self.vectors[node] = unique
+        return Value(node)
+
     def mask(self, name: str, probability: float, every_step: bool) -> Value:
         """A mask of the new cell; a second one of a name gets a number."""
-        unique, count = name, 1
-        while unique in self.masks:
-            count += 1
-            unique = f"{name}{count}"
+        unique = _unique(name, self.masks)
         self.masks[unique] = Mask(probability, every_step)
         return Value(Node("mask", name=unique))
 
@@ -86,6 +99,14 @@ class Rewriting:
             weights=tuple(w for w in weights if w.name in learned),
             masks={name: mask for name, mask in self.masks.items() if name in masks},
         )
+
+
+def _unique(name: str, taken: Container[str]) -> str:
+    count, unique = 1, name
+    while unique in taken:
+        count += 1
+        unique = f"{name}{count}"
+    return unique
 
 
 def _compact(linear: Mapping[Node, LinearMap], weights: Iterable[Weight]) -> tuple[dict[Node, LinearMap], list[Weight]]:

@@ -1,17 +1,17 @@
 """The schedule: in which order a step's products and its point-wise work are done.
 
-A product must wait for its operand. A cell whose products all take inputs and old states has one stage (`lstm`); one
-that feeds a gate into a product has two (`gru_2014`). An engine runs stage after stage: the products, then the
-point-wise work.
+A product must wait for its operand, and a mean over the units for what it is of. A cell whose products all take inputs
+and old states has one stage (`lstm`); one that feeds a gate into a product has two (`gru_2014`), and so has one that
+normalises. An engine runs stage after stage: the products, then the point-wise work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from celda.language.cell import Cell
-from celda.language.expression import LEAVES, Node
+from celda.language.expression import LEAVES, REDUCTIONS, Node
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,16 @@ class Stage:
     pointwise: tuple[Node, ...]
 
 
-def levels(nodes: Iterable[Node], product: str) -> dict[Node, int]:
-    """How many products in a row each node waits for; `product` is the operation that counts as one."""
+def waits(node: Node) -> bool:
+    """Whether a node needs its arguments for all units before it is computed for one: a product, a mean."""
+    return node.op == "linear" or node.op in REDUCTIONS
+
+
+def levels(nodes: Iterable[Node], waits: Callable[[Node], bool]) -> dict[Node, int]:
+    """How many nodes in a row, of those that wait, each node stands behind."""
     level: dict[Node, int] = {}
     for node in nodes:
-        level[node] = max([0, *(level.get(arg, 0) for arg in node.args)]) + (node.op == product)
+        level[node] = max([0, *(level.get(arg, 0) for arg in node.args)]) + waits(node)
     return level
 
 
@@ -51,7 +56,7 @@ def _late(level: dict[Node, int]) -> dict[Node, int]:
         if level[node] == 0:
             level[node] = first.get(node, 0)
         for arg in node.args:
-            wanted = level[node] - (node.op == "linear")
+            wanted = level[node] - waits(node)
             first[arg] = min(first.get(arg, wanted), wanted)
     return level
 
@@ -67,7 +72,7 @@ def recurrent(nodes: Iterable[Node]) -> set[Node]:
 
 def schedule(cell: Cell) -> tuple[Stage, ...]:
     """The stages of a step of `cell`."""
-    level, moving = _late(levels(cell.nodes, "linear")), recurrent(cell.nodes)
+    level, moving = _late(levels(cell.nodes, waits)), recurrent(cell.nodes)
     stages = []
     for depth in range(max(level.values()) + 1):
         here = [node for node in cell.nodes if level[node] == depth and node.op not in LEAVES]

@@ -39,7 +39,8 @@ class Recurrent(nn.Module):
         batch_first: whether batches are (B, T, I) rather than (T, B, I); states are (layers x directions, B, H) always.
         dropout: probability of dropping an output between layers, in training.
         bidirectional: whether a second set of weights runs from the end to the start; outputs are then (T, B, 2H).
-        proj_size, layer_norm, heads: not built yet; anything but the default says so.
+        proj_size, heads: not built yet; anything but the default says so.
+        layer_norm: whether linear maps are normalised over the hidden units (`celda.language.layer_norm`).
         recurrent_dropout: probability of dropping a unit from what recurrent matrices multiply, in training; one mask
             a sequence (`celda.language.recurrent_dropout`).
         zoneout: probability that a unit of a state keeps its old value, in training (`celda.language.zoneout`).
@@ -78,16 +79,18 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        later = {"proj_size": proj_size, "layer_norm": layer_norm, "heads": heads - 1}
+        later = {"proj_size": proj_size, "heads": heads - 1}
         for name, value in later.items():
             if value:
                 raise CeldaError(f"{name} is not built yet in this version: leave it out.")
         doors.check_sizes(hidden_size, num_layers, dropout)
-        doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
+        doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional, layer_norm=layer_norm)
         check_engine(engine)
         if dropout and num_layers == 1:
             warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
         self.cell = cells.find(cell)
+        if layer_norm:
+            self.cell = language.layer_norm(self.cell, bias)
         if recurrent_dropout:
             self.cell = language.recurrent_dropout(self.cell, recurrent_dropout)
         if zoneout:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from celda.engines.cpu import machine, maths
+from celda.language.expression import REDUCTIONS
 from celda.language.operations import OPERATIONS
 from tests.engines.cpu.vector import Function
 
@@ -142,8 +143,8 @@ TORCH = {
 
 
 def test_every_operation_of_the_language_has_its_code():
-    assert set(maths.POINTWISE) == set(OPERATIONS)
-    assert set(TORCH) | set(TRUE) | {"remainder", "where"} == set(OPERATIONS)
+    assert set(maths.POINTWISE) | set(REDUCTIONS) == set(OPERATIONS)
+    assert set(TORCH) | set(TRUE) | {"remainder", "where", *REDUCTIONS} == set(OPERATIONS)
 
 
 @pytest.mark.parametrize(("dtype", "lanes"), SHAPES)

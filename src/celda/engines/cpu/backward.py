@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import lcm
 
 from llvmlite import ir
 
-from celda.engines.cpu import prepare
+from celda.engines.cpu import prepare, statistics
 from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, mask_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import BackwardProgram
 from celda.engines.cpu.threads import LINE
-from celda.language.expression import Node
+from celda.language.expression import REDUCTIONS, Node
 
 SPAN = ("last", "count", "n_after", "base_after")  # of a launch: its last step, how many, and the step after them
-ADDRESSES = ("offset", "active", "bounds", "output", "upstream", "scratch", "record", "adjoint", "carry", "sums")
+ADDRESSES = (
+    *("offset", "active", "bounds", "output", "upstream", "scratch"),
+    *("stats", "record", "adjoint", "carry", "sums"),
+)
 
 
 class BackwardKernel:
@@ -114,6 +118,10 @@ class BackwardKernel:
         base = f.at["base"] if number else f.at["after"]
         adjoint, row_size = f.address("adjoint"), b.mul(hidden, I64(len(self.program.maps)))
         panels = [f.address(f"panel_{number}_{q}") for q in range(len(products))]
+        if wanted := self.program.stages[number].statistics:
+            there = [(k, partial(self._row, f, self.program.statistics[k])) for k in wanted]
+            find = partial(statistics.find, f, there, len(self.program.statistics), f.at["r0"], f.at["r1"])
+            e.when(b.icmp_signed("==", f.at["end"], I64(0)), find)
         start = f.at["j0"]
         for units, height in shapes:
             width = units * columns
@@ -151,6 +159,14 @@ class BackwardKernel:
             start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
         f.finish()
         return f.function
+
+    def _row(self, f: Function, node: Node, r: ir.Value) -> ir.Value:
+        """Where a row of a recorded value, or of an adjoint of an earlier stage, is."""
+        if node in self.record:
+            row = f.e.b.add(f.at["base"], r)
+            return f.e.at(f.address("record"), f.plane(row, len(self.record), self.record.index(node)))
+        crossing = self.program.crossing
+        return f.e.at(f.address("scratch"), f.plane(r, len(crossing), crossing.index(node)))
 
     def _inner(self, name: str, columns: int, vector: Callable[[Function], None]) -> ir.Function:
         ints = ("part", "s", "t", "base", "before", "n_before", "r", "j", "n", "units")
@@ -260,6 +276,9 @@ class BackwardKernel:
                 return adjoint(node.name)
             elif node.op == "transposed":
                 return e.load(e.at(f.at["acc"], products.index(node) * lanes))
+            if node.op in REDUCTIONS:
+                k = program.statistics.index(node.args[0])
+                return statistics.value(f, node, k, len(program.statistics), value)
             return POINTWISE[node.op](e, *(value(a) for a in node.args))
 
         stores: list[tuple[ir.Value, ir.Value]] = []

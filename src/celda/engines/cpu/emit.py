@@ -114,6 +114,13 @@ class Emit:
         """Whether the condition holds in every lane: an i1."""
         return self.call(f"llvm.vector.reduce.and.v{condition.type.count}i1", I1, condition)
 
+    def total(self, vector: Value) -> Value:
+        """The sum of all lanes."""
+        name = f"llvm.vector.reduce.fadd.v{self.lanes}{self.scalar.intrinsic_name}"
+        kinds = ir.FunctionType(self.scalar, [self.scalar, self.vector])
+        function = self.module.globals.get(name) or ir.Function(self.module, kinds, name)
+        return self.b.call(function, [self.number(0.0), vector], fastmath=("reassoc",))
+
     def broadcast(self, scalar: Value) -> Value:
         """A vector with `scalar` in every lane."""
         empty = ir.Constant(self.vector, ir.Undefined)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import lcm
 
 from llvmlite import ir
 
-from celda.engines.cpu import prepare
+from celda.engines.cpu import prepare, statistics
 from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, mask_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import ForwardProgram, ForwardStage
 from celda.engines.cpu.threads import LINE
-from celda.language.expression import Node
+from celda.language.expression import REDUCTIONS, Node
 
-ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "record", "carry", "hoisted")
+ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "stats", "record", "carry", "hoisted")
 
 
 class ForwardKernel:
@@ -80,6 +81,9 @@ class ForwardKernel:
         bias, maps = f.address("bias"), [self.program.maps.index(m) for m in stage.maps]
         hoisted = f.address("hoisted") if self.hoist else None
         total = len(self.program.maps)
+        if stage.statistics:
+            there = [(k, partial(self._crossed, f, self.program.statistics[k])) for k in stage.statistics]
+            statistics.find(f, there, len(self.program.statistics), f.at["r0"], f.at["r1"])
         start = f.at["j0"]
         for units, height in shapes:
             width = units * columns
@@ -117,6 +121,11 @@ class ForwardKernel:
             start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
         f.finish()
         return f.function
+
+    def _crossed(self, f: Function, node: Node, r: ir.Value) -> ir.Value:
+        """Where a row of a value of an earlier stage is."""
+        crossing = self.program.crossing
+        return f.e.at(f.address("scratch"), f.plane(r, len(crossing), crossing.index(node)))
 
     def _rows(self, f: Function, operand: Node) -> tuple[ir.Value, ir.Value, ir.Value]:
         """Where an operand's row 0 of the step lies, the distance of its rows, and its width."""
@@ -175,20 +184,20 @@ class ForwardKernel:
             if node.op == "mask":
                 return f.drawn(program.masks.index(node.name), row, lane, mask)
             if node in program.crossing and program.stage_of(node) < number:
-                k = program.crossing.index(node)
-                there = b.add(f.plane(f.at["r"], len(program.crossing), k), lane)
-                return e.load(e.at(f.address("scratch"), there))
+                return e.load(e.at(self._crossed(f, node, f.at["r"]), lane))
             if node.op == "diagonal":
                 name = program.cell.vectors[node]
                 return b.fmul(e.load(e.at(f.address(f"vector_{name}"), lane)), value(node.args[0]))
+            if node.op in REDUCTIONS:
+                k = program.statistics.index(node.args[0])
+                return statistics.value(f, node, k, len(program.statistics), value)
             return POINTWISE[node.op](e, *(value(a) for a in node.args))
 
         mine = lambda node: program.stage_of(node) == number  # noqa: E731
         stores: list[tuple[ir.Value, ir.Value]] = []
-        for k, node in enumerate(program.crossing):
+        for node in program.crossing:
             if mine(node):
-                there = b.add(f.plane(f.at["r"], len(program.crossing), k), lane)
-                stores.append((value(node), e.at(f.address("scratch"), there)))
+                stores.append((value(node), e.at(self._crossed(f, node, f.at["r"]), lane)))
         for k, node in enumerate(program.operands):
             if mine(node):
                 moved = b.add(b.mul(f.at["base"], f.number("operand_moves")), f.at["r"])

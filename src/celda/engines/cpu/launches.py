@@ -20,7 +20,8 @@ from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import Compiled, backward_kernel, backward_program, forward_kernel, share
 from celda.engines.cpu.layout import Kind, Layout
 from celda.engines.cpu.prepare import Jobs
-from celda.engines.cpu.program import ForwardProgram
+from celda.engines.cpu.program import BackwardProgram, ForwardProgram
+from celda.engines.cpu.statistics import PARTS
 
 # At most 192 MiB wait for the next calls, of both passes; beside the work of a larger launch, making it is little.
 LARGEST = 3 * 2**19  # bytes of a launch that waits
@@ -138,7 +139,7 @@ def forward_launches(
     are the names of the weights."""
     cell, (b, h, p, ragged, resets) = program.cell, kind
     kernel = forward_kernel(cell, shape, program.record, hoist, resets)
-    sizes = {f"state_{state}": 2 * b * p for state in cell.states}
+    sizes = {f"state_{state}": 2 * b * p for state in cell.states} | _statistics(program, b, shape)
     sizes |= {"bias": len(program.maps) * p, "scratch": b * len(program.crossing) * p}
     sizes |= {f"vector_{name}": p for name in program.cell_vectors}
     panels = []
@@ -174,12 +175,19 @@ def forward_launches(
     return Ready(make)
 
 
+def _statistics(program: ForwardProgram | BackwardProgram, batch: int, shape: Shape) -> dict[str, int]:
+    """Memory for statistics, in whole vectors."""
+    count = batch * PARTS * len(program.statistics)
+    return {"stats": -(-count // shape.lanes) * shape.lanes}
+
+
 @lru_cache(maxsize=SIZES)
 def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int) -> Ready:
     """Of the backward kernel after a forward pass; `slots` is how many sums are made side by side."""
     cell, (b, h, p, _, resets), back = program.cell, kind, backward_program(program.cell)
     kernel = backward_kernel(cell, shape, program.record, resets)
     sizes = {f"{what}_{state}": b * p for what in ("carried", "first") for state in cell.states}
+    sizes |= _statistics(back, b, shape)
     lines = len(back.maps) + len(back.vectors)
     sizes |= {"sums": slots * lines * p, "scratch": b * len(back.crossing) * p}
     sizes |= {f"vector_{name}": p for name in back.vectors}

@@ -8,16 +8,17 @@ from functools import cached_property
 
 from celda.language.calculus import Gradient, gradient
 from celda.language.cell import Cell, Term
-from celda.language.expression import LEAVES, Node, topological
-from celda.language.schedule import Product, levels, recurrent, schedule
+from celda.language.expression import LEAVES, REDUCTIONS, Node, topological
+from celda.language.schedule import Product, levels, recurrent, schedule, waits
 
 
 @dataclass(frozen=True, eq=False)
 class ForwardStage:
-    """Products into the accumulators of `maps`, then `stores`: the values that leave the stage."""
+    """The statistics of earlier values, by number; products into the accumulators of `maps`; then point-wise work."""
 
     products: tuple[Product, ...]
     maps: tuple[Node, ...]
+    statistics: tuple[int, ...]
 
 
 class ForwardProgram:
@@ -33,12 +34,15 @@ class ForwardProgram:
         self.maps = tuple(cell.linear)
         self.cell_vectors = tuple(dict.fromkeys(cell.vectors.values()))
         self.masks = tuple(cell.masks)
-        self.level = levels(cell.nodes, "linear")
+        self.level = levels(cell.nodes, waits)
+        self.statistics = tuple(dict.fromkeys(n.args[0] for n in cell.nodes if n.op in REDUCTIONS))
         self.moving = recurrent(cell.nodes)
         stages = [
-            ForwardStage(stage.products, tuple(n for n in stage.pointwise if n.op == "linear"))
+            ForwardStage(
+                stage.products, tuple(n for n in stage.pointwise if n.op == "linear"), self._statistics(stage.pointwise)
+            )
             for stage in schedule(cell)
-            if stage.products
+            if any(map(waits, stage.pointwise))
         ]
         self.given = tuple(dict.fromkeys(p.operand for s in stages for p in s.products if self.is_given(p.operand)))
         self.operands = tuple(
@@ -50,8 +54,11 @@ class ForwardProgram:
             )
         )
         # an expression of old states alone must stand before the first product: a stage without products sees to that
-        self.early = any(self.level[node] == 0 for node in self.operands)
-        self.stages = (*([ForwardStage((), ())] if self.early else []), *stages)
+        self.early = any(self.level[node] == 0 for node in (*self.operands, *self.statistics))
+        self.stages = (*([ForwardStage((), (), ())] if self.early else []), *stages)
+
+    def _statistics(self, nodes: Iterable[Node]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(self.statistics.index(n.args[0]) for n in nodes if n.op in REDUCTIONS))
 
     def is_given(self, operand: Node) -> bool:
         """Whether an operand is an input (or an expression of one, of its width), known before the first step."""
@@ -59,7 +66,7 @@ class ForwardProgram:
 
     def stage_of(self, node: Node) -> int:
         """The stage (from 0) in which a value is computed."""
-        if self.level[node] == 0 and node in self.operands:
+        if self.level[node] == 0 and (node in self.operands or node in self.statistics):
             return 0
         return max(self.level[node], 1) - 1 + self.early
 
@@ -98,16 +105,17 @@ class ForwardProgram:
             if node.op == "linear":
                 continue
             for arg in (read for a in node.args for read in (a.args if a.boolean else (a,))):
-                if self.level[arg] > 0 and self.stage_of(arg) < self.stage_of(node):
+                if (self.level[arg] > 0 or arg in self.statistics) and self.stage_of(arg) < self.stage_of(node):
                     found[arg] = None
         return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
 class BackwardStage:
-    """Transposed products, each into the accumulator of one unit block; then point-wise work."""
+    """Statistics by number, transposed products, each into the accumulator of one unit block; then point-wise work."""
 
     products: tuple[Node, ...]
+    statistics: tuple[int, ...]
 
 
 class BackwardProgram:
@@ -115,7 +123,7 @@ class BackwardProgram:
 
     The products that end in old states alone are put off to the sweep's next step, where they meet those states'
     adjoints: one stage fewer. Of each state's adjoint, a sum, `carry` has the terms that are such products, `carried`
-    the others.
+    the others. `statistics` are of recorded values, found again at the first stage, and of adjoints.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -140,21 +148,23 @@ class BackwardProgram:
             )
         )
         self.nodes = tuple(topological(self.wanted))
-        late: set[Node] = (
-            set()
-        )  # what needs an adjoint; any stage computes the rest from the values of the forward step
+        # what needs an adjoint; any stage computes the rest from the values of the forward step
+        late: dict[Node, None] = {}
         for node in self.nodes:
-            if node.op in ("adjoint", "transposed") or not late.isdisjoint(node.args):
-                late.add(node)
-        self.forward |= set(self.nodes) - late
-        self.level = levels(self.nodes, "transposed")
-        depth = max(self.level.values(), default=0) + 1
-        self.stages = tuple(
-            BackwardStage(
-                tuple(n for n in self.nodes if n.op == "transposed" and self.level[n] == k and n not in put_off)
-            )
-            for k in range(depth)
-        )
+            if node.op in ("adjoint", "transposed") or any(arg in late for arg in node.args):
+                late[node] = None
+        self.forward |= {node for node in self.nodes if node not in late}
+        self.level = levels(self.nodes, lambda n: n.op == "transposed" or (n.op in REDUCTIONS and n in late))
+        recalled = [n.args[0] for n in self.gradient.nodes if n.op in REDUCTIONS and n not in late]
+        of_adjoints = [n for n in late if n.op in REDUCTIONS]
+        self.statistics = tuple(dict.fromkeys((*recalled, *(n.args[0] for n in of_adjoints))))
+        waiting = [n for n in self.nodes if n.op == "transposed" and n not in put_off]
+        stages = []
+        for k in range(max(self.level.values(), default=0) + 1):
+            found = [n.args[0] for n in of_adjoints if self.level[n] == k] if k else recalled
+            numbers = tuple(dict.fromkeys(map(self.statistics.index, found)))
+            stages.append(BackwardStage(tuple(n for n in waiting if self.level[n] == k), numbers))
+        self.stages = tuple(stages)
 
     @cached_property
     def products(self) -> tuple[tuple[Node, ...], ...]:

@@ -127,7 +127,7 @@ class Stepper:
         self._kind = layer._like.dtype
         if self._hindrance() is not None:
             return None
-        cell, like, calls = layer.cell, layer._like, []
+        cell, like, calls = layer.cell.evaluation, layer._like, []
         state = like.new_zeros(self.batch_size, layer.hidden_size)
         for number in range(layer.num_layers):
             widths = layer.input_sizes | ({cell.inputs[0]: layer.hidden_size} if number else {})

@@ -110,6 +110,8 @@ class Stepper:
             return f"{computed[0]} is computed anew at every call"
         if any(array is not None and array.is_inference() for array in arrays.values()):
             return "torch counts no changes of weights that were made in inference mode"
+        if self.layer.connections and self.layer.num_layers > 1:
+            return f"{self.layer.connections} connections are computed between its layers"
         return "the gates are traced" if self.layer._trace is not None else onlooker()
 
     def _bound(self) -> Stream | None:

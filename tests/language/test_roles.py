@@ -4,8 +4,24 @@ import pytest
 from hypothesis import given, settings
 
 from celda.cells import CELLS
-from celda.language import cell, diagonal, exp, gate, identity, linear, parameter, sigmoid, tanh, time, where
+from celda.language import (
+    cell,
+    diagonal,
+    exp,
+    gate,
+    identity,
+    linear,
+    mask,
+    maximum,
+    minimum,
+    parameter,
+    sigmoid,
+    tanh,
+    time,
+    where,
+)
 from celda.language.roles import memories, shift
+from tests.contract.options import OPTIONS
 from tests.strategies import random_cells
 
 
@@ -32,6 +48,12 @@ WANTED = {
 @pytest.mark.parametrize("name", WANTED)
 def test_of_the_shipped_cells(name):
     assert roles(CELLS[name]) == WANTED[name]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("name", WANTED)
+def test_of_cells_with_options(name, option):
+    assert roles(OPTIONS[option](CELLS[name])) == WANTED[name]
 
 
 def of(body):
@@ -64,6 +86,20 @@ FORMS = {
         lambda a, b, g, c: where(c > 0, a * c + g, b * c + g),
         [("a", 1, [], False), ("b", 1, [], False)],
     ),
+    "bounded": (lambda a, b, g, c: maximum(minimum(b * c + a * g, 3.0), -3.0), [("b", 1, [("a", 1)], False)]),
+    "a mask keeps the old value": (
+        lambda a, b, g, c: b * c + a * g + mask("kept", 0.5) * (c - b * c - a * g),
+        [("b", 1, [("a", 1)], False)],
+    ),
+    "a mask lets the new value through": (
+        lambda a, b, g, c: where(mask("new", 0.5) > 0.5, a * c + (1 - a) * g, c),
+        [("a", 1, [], True)],
+    ),
+    "a mask on what is written": (
+        lambda a, b, g, c: b * c + mask("written", 0.5) / 0.5 * a * g,
+        [("b", 1, [("a", 1)], False)],
+    ),
+    "what is bounded is turned": (lambda a, b, g, c: -minimum(a * c + b * g, 3.0), []),
     "a candidate made of a sigmoid": (
         lambda a, b, g, c: a * c + b * (4 * sigmoid(g) - 2),
         [("a", 1, [("b", 1)], False)],

@@ -12,6 +12,7 @@ from celda.cells import CELLS
 from celda.language import cell, gate, linear, parameter, sigmoid, tanh
 from celda.language.roles import memories, shift
 from tests.contract.odd import ODD
+from tests.contract.options import OPTIONS
 from tests.layers.test_recurrent import own
 
 EVERY = {**CELLS, **ODD}
@@ -139,6 +140,15 @@ def test_chrono_draws_the_times_that_a_gate_remembers(name):
             torch.testing.assert_close(bias_of(layer, one, place), -b)
         biases.append(b)
     assert len({tuple(b.tolist()) for b in biases}) == len(layer._names)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("init", ["torch", "glorot_orthogonal", "identity", "chrono:50"])
+def test_a_cell_with_an_option_starts_as_without(init, option):
+    for name in ("lstm", "peephole_lstm", "gru"):
+        layer, plain = make(OPTIONS[option](CELLS[name]), init), make(name, init)
+        for (key, found), wanted in zip(layer.named_parameters(), plain.parameters(), strict=True):
+            assert torch.equal(found, wanted), key
 
 
 def test_chrono_leaves_all_else_as_torch_draws_it():

@@ -29,6 +29,11 @@ def gates_of(layer: Recurrent, orders: Mapping[str, str], whose: str) -> tuple[s
         raise CeldaError(
             f"{whose} has no layer with the equations of the cell {layer.cell.name}: only {', '.join(orders)} have one."
         )
+    if layer.connections and layer.num_layers > 1:
+        raise CeldaError(
+            f"{whose} keeps the arrays of each layer and not the {layer.connections} connections between them: take "
+            "connections=None."
+        )
     return name, tuple(orders[name])
 
 

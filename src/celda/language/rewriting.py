@@ -7,7 +7,8 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 
 from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
-from celda.language.expression import LEAVES, Node, Value, pointwise, topological, value_of
+from celda.language.expression import LEAVES, SCALAR, Node, Value, pointwise, topological, value_of
+from celda.language.operations import stop_gradient
 
 # (node, its arguments rewritten) -> the node in its place
 Rule = Callable[[Node, tuple[Node, ...]], Node]
@@ -65,8 +66,8 @@ class Rewriting:
         return Value(node)
 
     def mask(self, name: str, probability: float, every_step: bool) -> Value:
-        """A mask of the new cell; a second one of a name gets a number."""
-        unique = _unique(name, self.masks)
+        """A mask of the new cell; a second thing of a name gets a number."""
+        unique = _unique(name, {*self.masks, *self.old.inputs, *self.old.states})
         self.masks[unique] = Mask(probability, every_step)
         return Value(Node("mask", name=unique))
 
@@ -144,9 +145,17 @@ def without_masks(cell: Cell) -> Cell:
     def rule(node: Node, args: tuple[Node, ...]) -> Node:
         if node.op == "mask":
             return value_of(cell.masks[node.name].probability).node
+        if node.op == "linear":  # a matrix multiplies one number a unit
+            args = tuple(_for_each_unit(cell, arg) if arg.width == SCALAR else arg for arg in args)
         return node if args == node.args and node.op in LEAVES else _simplified(rewriting.same(node, args), node)
 
     return rewriting.run(rule).cell(cell.name, cell.doc)
+
+
+def _for_each_unit(cell: Cell, number: Node) -> Node:
+    """A number, of the hidden width."""
+    state = next((node for node in cell.nodes if node.op == "state"), None) or Node("state", name=cell.states[0])
+    return (0 * stop_gradient(Value(state)) + Value(number)).node
 
 
 def _simplified(node: Node, before: Node) -> Node:

@@ -65,8 +65,8 @@ def memories(cell: Cell) -> tuple[Memory, ...]:
     found: dict[tuple[str, Gate], Memory] = {}
     for name, new in cell.outputs.items():
         old = next((node for node in cell.nodes if node.op == "state" and node.name == name), None)
-        for branch in _branches(new):
-            memory = None if old is None else _memory(cell, name, old, multiplied_out(branch))
+        for branch in _branches(multiplied_out(new)):
+            memory = None if old is None else _memory(cell, name, old, branch)
             if memory is not None:
                 found.setdefault((name, memory.forget), memory)
     return tuple(found.values())
@@ -132,15 +132,28 @@ _OPEN: dict[str, Callable[..., Polynomial | None]] = {
 }
 
 
-def _branches(node: Node) -> Iterator[Node]:
-    """What a new state may come to: both sides of a `where`."""
-    if node.op == "where":
-        for side in node.args[1:]:
-            yield from _branches(side)
-    elif node.op == "identity":
-        yield from _branches(node.args[0])
+def _branches(new: Polynomial) -> Iterator[Polynomial]:
+    """What a new state may come to: with each mask 1 and 0, and both sides of a `where`, or of a bound."""
+    mask = next((node for factors in new for node in factors if node.op == "mask"), None)
+    if mask is not None:
+        for drawn in (1, 0):
+            yield from _branches(_drawn(new, mask, drawn))
+        return
+    alone = next(iter(new))[0] if [*new.values()] == [1.0] and all(len(factors) == 1 for factors in new) else None
+    if alone is not None and alone.op in ("where", "maximum", "minimum"):
+        for side in alone.args[-2:]:
+            yield from _branches(multiplied_out(side))
     else:
-        yield node
+        yield new
+
+
+def _drawn(new: Polynomial, mask: Node, drawn: int) -> Polynomial:
+    """The sum where the mask is 1, or 0."""
+    total: Polynomial = {}
+    for factors, number in new.items():
+        rest = tuple(node for node in factors if node is not mask)
+        total[rest] = total.get(rest, 0.0) + (number if drawn or rest == factors else 0.0)
+    return {factors: number for factors, number in total.items() if number}
 
 
 def _memory(cell: Cell, name: str, old: Node, new: Polynomial) -> Memory | None:

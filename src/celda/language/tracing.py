@@ -19,8 +19,9 @@ _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 class Trace:
     """What is learned while a function is traced: its gates, and the weights each gate owns."""
 
-    def __init__(self, first_input: str) -> None:
+    def __init__(self, first_input: str, *others: str) -> None:
         self.first_input = first_input
+        self.arguments = (first_input, *others)
         self.gates: dict[str, Node] = {}
         self.linear: dict[Node, LinearMap] = {}
         self.vectors: dict[Node, str] = {}
@@ -28,6 +29,7 @@ class Trace:
         self.columns: dict[str, str | None] = {}
         self.learned: list[Node] = []
         self.masks: dict[str, Mask] = {}
+        self.drawn: list[Node] = []  # the masks' nodes
 
     def block(self, name: str, columns: str | None, initial: float | None = None) -> int:
         """One more block of the array `name`; its number."""
@@ -146,12 +148,15 @@ def mask(name: str, probability: float, *, every: str = "step") -> Value:
         raise mistake(f"{name!r} is no name for a mask.", 'mask("kept", 0.9)')
     if name in trace.masks:
         raise mistake(f'There are two masks "{name}".', f'mask("{name}2", {probability!r})')
+    if name in trace.arguments:
+        raise mistake(f'The mask "{name}" is called like an argument.', f'mask("{name}_mask", {probability!r})')
     if not is_probability(probability):
         raise mistake(f"{probability!r} is no probability.", f'mask("{name}", 0.9)')
     if every not in ("step", "sequence"):
         raise mistake(f"A mask is not drawn every {every!r}.", f'mask("{name}", 0.9, every="sequence")')
     trace.masks[name] = Mask(float(probability), every == "step")
-    return Value(Node("mask", name=name))
+    trace.drawn.append(node := Node("mask", name=name))
+    return Value(node)
 
 
 def time() -> Value:
@@ -195,7 +200,7 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         )
     name, here = function.__name__, first_line(function)
     x, states, further = _arguments(function, here)
-    trace = Trace(x)
+    trace = Trace(x, *states, *further)
     token = _current.set(trace)
     try:
         leaves = {n: Value(Node("input", width=n, name=n)) for n in (x, *further)}
@@ -304,7 +309,7 @@ def _check_use(trace: Trace, outputs: dict[str, Node], here: Line) -> None:
         if node not in used:
             what = f'The gate "{name}" has no effect on any state.'
             raise mistake(what, f"use {name} in what is returned, or delete it", node.line)
-    for node in trace.learned:
+    for node in (*trace.learned, *trace.drawn):
         if node not in used:
             what = f"This {node.op} has no effect on any state."
             raise mistake(what, "use it in what is returned, or delete it", node.line)

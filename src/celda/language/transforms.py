@@ -17,7 +17,7 @@ def zoneout(cell: Cell, probability: float) -> Cell:
     In evaluation the mean of both is taken. Other states see the new values as they were before zoneout, as in the
     paper.
     """
-    _check_probability("zoneout", probability)
+    _check("zoneout", cell, probability)
     rewriting = Rewriting(cell)
     rewriting.run(rewriting.same)
     outputs = {}
@@ -33,7 +33,7 @@ def recurrent_dropout(cell: Cell, probability: float) -> Cell:
 
     One mask a sequence, for every matrix; what is left is scaled by 1 / (1 - probability).
     """
-    _check_probability("recurrent_dropout", probability, below=True)
+    _check("recurrent_dropout", cell, probability, below=True)
     rewriting, keep = Rewriting(cell), 1 - probability
     factor = rewriting.mask("recurrent_dropout", keep, every_step=False) / keep
     dropped: dict[Node, Node] = {}
@@ -58,8 +58,8 @@ def candidate_dropout(cell: Cell, probability: float, gate: str | None = None) -
     Anew at every step; what is left is scaled by 1 / (1 - probability). `gate` names the candidate, by default the one
     gate whose activation is tanh or relu.
     """
-    _check_probability("candidate_dropout", probability, below=True)
-    found = [name for name, node in cell.gates.items() if node.op in ("tanh", "relu")]
+    _check("candidate_dropout", cell, probability, below=True)
+    found = [name for name, node in cell.gates.items() if _activation(node) in ("tanh", "relu")]
     if gate is None and len(found) != 1:
         told = ", ".join(cell.gates)
         raise CellError(
@@ -82,6 +82,7 @@ def clip_state(cell: Cell, limit: float, *states: str) -> Cell:
 
     By default every state but the output, or the output where the cell has no other.
     """
+    _check_cell("clip_state", cell)
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
         raise CellError(f"clip_state cannot hold a state within {limit!r}: write a number above 0.")
     if unknown := [state for state in states if state not in cell.states]:
@@ -129,8 +130,15 @@ def layer_norm(cell: Cell, bias: bool = True) -> Cell:
 
 
 def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:
-    """One gate is 1 minus another and learns nothing of its own (the coupled input and forget gates of the odyssey)."""
+    """One gate is 1 minus another and learns nothing of its own (coupled input and forget gates, Greff et al. 2015).
+
+    The weights of `gate` are left out; those of `to` keep their initial biases. The paper keeps the input gate and has
+    f = 1 - i, `couple(cell, "f", "i")`; by default the forget gate is kept, with the bias that it starts with.
+    """
+    _check_cell("couple", cell)
     chosen, other = _gate(cell, gate), _gate(cell, to)
+    if chosen is other:
+        raise CellError(f"couple takes two gates of {cell.name} and there is one, {gate!r}: write gate= and to=.")
     if chosen in topological([other]):
         raise CellError(f"The gate {to} of {cell.name} is computed from {gate}: couple(..., gate={to!r}, to={gate!r})?")
     rewriting = Rewriting(cell)
@@ -141,16 +149,18 @@ def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:
         rewriting.becomes[node] = (
             (1 - Value(rewriting.becomes[other])).node if node is chosen else rewriting.same(node, args)
         )
-    return rewriting.cell(f"couple({cell.name})", _doc(cell, f"{gate} = 1 - {to}"))
+    which = "" if (gate, to) == ("i", "f") else f", {gate}, {to}"
+    return rewriting.cell(f"couple({cell.name}{which})", _doc(cell, f"{gate} = 1 - {to}"))
 
 
 def weight_drop(cell: Cell, probability: float) -> Cell:
     """In training weights of the recurrent matrices are dropped, anew at every call (Merity et al. 2018, AWD-LSTM)."""
-    _check_probability("weight_drop", probability, below=True)
+    _check("weight_drop", cell, probability, below=True)
     if not any(weight.columns == HIDDEN for weight in cell.weights):
         raise CellError(f"weight_drop has nothing to drop: no matrix of {cell.name} multiplies a state.")
     name = f"weight_drop({cell.name}, {probability:g})"
-    return replace(cell, name=name, doc=_doc(cell, "weight drop"), weight_drop=float(probability))
+    dropped = cell.weight_drop + probability - cell.weight_drop * probability  # what each of them drops
+    return replace(cell, name=name, doc=_doc(cell, "weight drop"), weight_drop=dropped)
 
 
 def _gate(cell: Cell, name: str) -> Node:
@@ -159,7 +169,29 @@ def _gate(cell: Cell, name: str) -> Node:
     return cell.gates[name]
 
 
-def _check_probability(option: str, given: float, below: bool = False) -> None:
+def _activation(node: Node) -> str:
+    """The operation that made a gate, whatever options did with its value."""
+    inner = [n for n in node.args if not _is_given(n)]
+    if node.op in ("multiply", "divide", "maximum", "minimum") and len(inner) == 1:
+        return _activation(inner[0])
+    return node.op
+
+
+def _is_given(node: Node) -> bool:
+    """Whether this is made of numbers and masks alone."""
+    return all(n.op in ("number", "mask") for n in topological([node]) if not n.args)
+
+
+def _check_cell(option: str, given: object) -> None:
+    if not isinstance(given, Cell):
+        raise CellError(
+            f"{option} takes a cell and this is {given!r}: write {option}(CELLS['lstm'], ...) with CELLS from "
+            "celda.cells, or give a cell of your own (@cell)."
+        )
+
+
+def _check(option: str, cell: Cell, given: float, below: bool = False) -> None:
+    _check_cell(option, cell)
     if not is_probability(given) or (below and given == 1):
         told = "from 0 to below 1" if below else "from 0 to 1"
         raise CellError(f"{option}={given!r} is no probability that can be used: write a number {told}.")

@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from celda import cells, language
 from celda.engines import Call, Plan, check_engine, choose, know
 from celda.errors import CeldaError
 from celda.language import Cell
-from celda.layers import doors, packed
+from celda.layers import between, doors, packed
 from celda.layers.initial import check_init, initialise
 from celda.layers.masks import draw, drop_weights
 from celda.layers.stepper import Stepper
@@ -49,6 +48,11 @@ class Recurrent(nn.Module):
             Jaitly & Hinton 2015). "chrono:784": gates that remember for up to 784 steps (Tallec & Ollivier 2018). What
             the cell itself says, with `gate(..., bias=)` or `parameter(..., init=)`, goes before all of them.
         engine: "auto", or the name of an engine; `plan` says which runs and why.
+        connections: past each layer but the first, whose input is of another kind and may be of another width. None;
+            "residual": what comes from below is added to its output (He et al. 2016); "highway": a learned gate mixes
+            both (Srivastava et al. 2015), `highway_weight_l1` (H', H') and `highway_bias_l1` (H',) for layer 1, with H'
+            the width of the output. `dropout` acts on what enters the layer and not on what goes past it. States are
+            those of the cells: the last output is then not the last `h`.
 
     `torch.compile` and `torch.export` see one operator a layer and direction; where a saved program is loaded,
     `celda.layers` must have been imported and, for a cell of your own, a layer of it made. `torch.func` and derivatives
@@ -77,6 +81,7 @@ class Recurrent(nn.Module):
         engine: str = "auto",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        connections: str | None = None,
     ) -> None:
         super().__init__()
         later = {"proj_size": proj_size, "heads": heads - 1}
@@ -86,8 +91,11 @@ class Recurrent(nn.Module):
         doors.check_sizes(hidden_size, num_layers, dropout)
         doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional, layer_norm=layer_norm)
         check_engine(engine)
-        if dropout and num_layers == 1:
-            warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers.", stacklevel=2)
+        between.check_connections(connections)
+        for name, given in {"dropout": dropout, "connections": connections}.items():
+            if given and num_layers == 1:
+                told = f"{name}={given!r} has no effect with num_layers=1: it acts between layers."
+                warnings.warn(told, stacklevel=2)
         self.cell = cells.find(cell)
         if layer_norm:
             self.cell = language.layer_norm(self.cell, bias)
@@ -101,7 +109,7 @@ class Recurrent(nn.Module):
         self.input_size = self.input_sizes[self.cell.inputs[0]]
         self.hidden_size, self.num_layers, self.bias = hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
-        self.proj_size, self.init, self.engine = proj_size, init, engine
+        self.proj_size, self.init, self.engine, self.connections = proj_size, init, engine, connections
         if not bias and any(value for w in self.cell.weights if w.is_bias for value in w.initial):
             warnings.warn(
                 f"bias=False leaves out the initial biases that the cell {self.cell.name} asks for with "
@@ -117,6 +125,8 @@ class Recurrent(nn.Module):
                 for name, size in sizes.items():
                     array = torch.empty(size, device=device, dtype=dtype)
                     self.register_parameter(self._names[-1][name], nn.Parameter(array))
+        for name, size in self._between().items():
+            self.register_parameter(name, nn.Parameter(torch.empty(size, device=device, dtype=dtype)))
         self._first = next(iter(self._names[0].values()))
         self.reset_parameters()
 
@@ -134,6 +144,10 @@ class Recurrent(nn.Module):
             if self.bias or not w.is_bias
         }
 
+    def _between(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of what the connections between layers learn."""
+        return between.arrays(self.connections, self.num_layers, self.hidden_size * len(self._suffixes))
+
     def _weights(self, place: int) -> dict[str, Tensor]:
         """What one layer and direction learns; `place` counts directions first."""
         arrays = self._parameters  # a parametrized one is not among them
@@ -146,6 +160,8 @@ class Recurrent(nn.Module):
         """Draw the weights anew, in the order and from the numbers that torch.nn.LSTM would use."""
         for place in range(len(self._names)):
             initialise(self.cell, self._weights(place), self.hidden_size, self.init)
+        for name in self._between():
+            between.initialise(name, getattr(self, name))
 
     def forward(
         self,
@@ -257,8 +273,9 @@ class Recurrent(nn.Module):
         weights = [self._weights(place) for place in range(len(self._names))]
         plan, results, y = self._plan(x, weights, *(states or zeros), *further.values()), [], x
         for layer in range(self.num_layers):
-            below = self._drop(y, lengths) if layer and self.dropout and training else y
-            given = {cell.inputs[0]: below, **further}
+            below = y
+            into = between.drop(below, self.dropout, lengths) if layer and self.dropout and training else below
+            given = {cell.inputs[0]: into, **further}
             for direction in range(directions):
                 place = layer * directions + direction
                 first = zeros if states is None else tuple(state[place] for state in states)
@@ -267,18 +284,12 @@ class Recurrent(nn.Module):
                 call = Call(cell, drawn, first, used, lengths, resets, direction == 1, start, keep)
                 results.append(plan.run(call))
             y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output
+            if layer and self.connections:
+                learned = lambda what, number=layer: getattr(self, f"highway_{what}_l{number}")  # noqa: E731
+                y = between.connect(self.connections, below, y, learned)
         if self._trace is not None:
             self._trace.record([r.kept for r in results])
         return y, tuple(torch.stack([r.states[k] for r in results]) for k in range(len(names)))
-
-    def _drop(self, y: Tensor, lengths: Tensor | None) -> Tensor:
-        """Dropout between layers; of steps within a sequence only, so that a packed batch draws as in torch."""
-        if lengths is None or not doors.concrete(lengths):
-            return F.dropout(y, self.dropout)
-        within = torch.arange(y.shape[0], device=y.device).unsqueeze(1) < lengths
-        dropped = torch.zeros_like(y)
-        dropped[within] = F.dropout(y[within], self.dropout)
-        return dropped
 
     def _bare(self, states: tuple[Tensor, ...]) -> State:
         return states[0] if len(states) == 1 else states
@@ -314,5 +325,6 @@ class Recurrent(nn.Module):
         """The arguments that differ from the defaults."""
         size = self.input_size if len(self.input_sizes) == 1 else self.input_sizes
         parts = [self.cell.name, str(size), str(self.hidden_size)]
-        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        defaults: dict[str, object] = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0}
+        defaults |= {"bidirectional": False, "connections": None}
         return ", ".join(parts + [f"{k}={v}" for k, d in defaults.items() if (v := getattr(self, k)) != d])

@@ -110,6 +110,8 @@ class Stepper:
             return f"{computed[0]} is computed anew at every call"
         if any(array is not None and array.is_inference() for array in arrays.values()):
             return "torch counts no changes of weights that were made in inference mode"
+        if self.layer.connections and self.layer.num_layers > 1:
+            return f"{self.layer.connections} connections are computed between its layers"
         return "the gates are traced" if self.layer._trace is not None else onlooker()
 
     def _bound(self) -> Stream | None:
@@ -127,7 +129,7 @@ class Stepper:
         self._kind = layer._like.dtype
         if self._hindrance() is not None:
             return None
-        cell, like, calls = layer.cell, layer._like, []
+        cell, like, calls = layer.cell.evaluation, layer._like, []
         state = like.new_zeros(self.batch_size, layer.hidden_size)
         for number in range(layer.num_layers):
             widths = layer.input_sizes | ({cell.inputs[0]: layer.hidden_size} if number else {})

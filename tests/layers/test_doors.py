@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import celda
 from celda import CeldaError
@@ -15,10 +17,33 @@ def lstm(**options):
     return celda.Recurrent("lstm", 3, 5, **options)
 
 
+def other_lstm():
+    """Another cell of the same name and states."""
+
+    @cell
+    def lstm(x, h, c):
+        c = c + gate("g", tanh, linear(x, h))
+        return tanh(c), c
+
+    return lstm
+
+
+def of_bias(bias):
+    @cell
+    def own(x, h):
+        return gate("h", tanh, linear(x, h), bias=bias)
+
+    return own
+
+
+def stepper_of_image():
+    return celda.Recurrent("image_rnn", {"x": 3, "image": 2}, 5).stepper(2)
+
+
 def mixed():
     layer = lstm()
     layer.weight_hh_l0 = torch.nn.Parameter(layer.weight_hh_l0.detach().double())
-    return layer(X)
+    return layer
 
 
 MISTAKES = {
@@ -82,7 +107,7 @@ MISTAKES = {
         "The input begins with (4, 2), read as (batch, steps) because batch_first=True.",
     ),
     "resets without a batch": (lambda: lstm()(X[:, 0], resets=[True]), "one flag a step, (4)"),
-    "a weight of another dtype": (mixed, "weight_hh_l0 is torch.float64 on cpu and other weights"),
+    "a weight of another dtype": (lambda: mixed()(X), "weight_hh_l0 is torch.float64 on cpu and other weights"),
     "the plan of text": (lambda: lstm().plan("x"), "The input is a str"),
     "the plan of a dtype that is refused": (lambda: lstm().plan(X.double()), ".to(torch.float32)"),
     "the plan of a width that is refused": (lambda: lstm().plan(X[..., :2]), "input_size=3"),
@@ -134,6 +159,13 @@ MISTAKES = {
     "packed with lengths": (lambda: lstm()(PACKED, lengths=[2]), "PackedSequence holds its lengths"),
     "stepper of both directions": (lambda: lstm(bidirectional=True).stepper(), "cannot be stepped"),
     "a step of another batch": (lambda: lstm().stepper(2)(X[0, :1]), "one row a sequence"),
+    "no state for a stepper": (lambda: setattr(lstm().stepper(), "state", None), "was given: NoneType"),
+    "a number as the state of a stepper": (lambda: setattr(lstm().stepper(), "state", 5), "was given: int"),
+    "a step with an input of another batch": (
+        lambda: stepper_of_image()(X[0], image=torch.zeros(3, 2)),
+        "The input 'image' is (3, 2): give (2, 2), one row a sequence.",
+    ),
+    "a stepper of mixed weights": (lambda: mixed().stepper(), "weight_hh_l0 is torch.float64"),
     "trace without a layer": (lambda: celda.trace(torch.nn.Linear(1, 1)).__enter__(), "one recurrent layer"),
     "trace before a call": (lambda: celda.trace(lstm()).__enter__()["f"], "Nothing has been traced"),
     "trace of nothing": (lambda: celda.trace(lstm()).__enter__()["q"], "nothing called 'q'"),
@@ -159,12 +191,51 @@ def test_a_foreign_state_file_is_refused_and_changes_nothing(tmp_path):
     stepper(X[0])
     before = stepper.state
     celda.GRU(3, 5).stepper(2).save(tmp_path / "gru")
+    lstm().stepper(3).save(tmp_path / "batch")
+    lstm(dtype=torch.float64).stepper(2).save(tmp_path / "dtype")
+    lstm(zoneout=0.5).stepper(2).save(tmp_path / "zoneout")
+    celda.Recurrent(other_lstm(), 3, 5).stepper(2).save(tmp_path / "equations")
+    stepper.save(tmp_path / "mine")
+    with safe_open(str(tmp_path / "mine"), "pt") as file:
+        about = file.metadata()
+    tensors = {name: torch.ones(1, 2, 5) for name in "hc"}
+    save_file(tensors, tmp_path / "nothing said")
+    save_file(tensors, tmp_path / "cell alone", {"cell": "lstm"})
+    for steps in ("x", "-5", "", "1" * 5000):
+        save_file(tensors, tmp_path / f"steps {steps:.2}", about | {"steps": steps})
+    save_file({"q": tensors["h"]}, tmp_path / "states", about)
     (tmp_path / "garbage").write_bytes(b"no tensors here")
-    for name in ("gru", "garbage", "absent"):
-        with pytest.raises(CeldaError, match=name):
+    told = {
+        "gru": "holds the state of the cell gru, and this is lstm",
+        "batch": r"does not fit this stepper. The state h has shape \(1, 3, 5\): it must be \(1, 2, 5\)",
+        "dtype": "torch.float64 and the weights are torch.float32",
+        "zoneout": "holds the state of the cell zoneout",
+        "equations": "the state of the cell lstm, one of other equations",
+        "garbage": "no saved state that can be read",
+        "absent": "no saved state that can be read",
+    }
+    others = ("nothing said", "cell alone", "steps x", "steps -5", "steps ", "steps 11", "states")
+    for name, text in (told | dict.fromkeys(others, "was not written by a stepper")).items():
+        with pytest.raises(CeldaError, match=text) as caught:
             stepper.restore(tmp_path / name)
-    assert stepper.state is before
+        assert str(tmp_path / name) in str(caught.value)
+    assert all(map(torch.equal, stepper.state, before))
     assert stepper.steps == 1
+
+
+def test_a_state_fits_where_only_training_or_first_values_differ(tmp_path):
+    one, *others = (
+        celda.Recurrent(of_bias(bias), 3, 5, **options)
+        for bias, options in ((None, {"recurrent_dropout": 0.5}), (None, {}), (1.0, {}))
+    )
+    dropping = one.stepper(2)
+    dropping(X[0])
+    dropping.save(tmp_path / "state")
+    for layer in others:
+        stepper = layer.stepper(2)
+        stepper.restore(tmp_path / "state")
+        assert stepper.steps == 1
+        assert all(map(torch.equal, stepper.state, dropping.state))
 
 
 def test_leaving_out_biases_that_have_a_first_value_warns():

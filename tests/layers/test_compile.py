@@ -154,10 +154,21 @@ def test_autocast_is_compiled():
         torch.testing.assert_close(run(x), model(x))
 
 
-def test_bad_input_is_named_while_compiling():
-    run, _ = compiled(celda.LSTM(4, 6))
-    with pytest.raises(torch._dynamo.exc.Unsupported, match="input_size=4"):
-        run(torch.randn(5, 3, 7))
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize(
+    ("x", "options", "told"),
+    [
+        (torch.randn(5, 3, 7), {}, r"shape \(5, 3, 7\) and the layer was made with input_size=4"),
+        (torch.randn(5, 3, 4), {"hx": (torch.zeros(1, 2, 6),) * 2}, r"must be \(1, 3, 6\)"),
+        (torch.randn(5, 3, 4), {"lengths": LENGTHS[:2]}, r"shape \(2\): give \(3,\) whole numbers"),
+        (torch.randn(5, 3, 4), {"resets": RESETS.T}, r"\(3, 5\): give a torch.bool tensor .* \(5, 3\)"),
+    ],
+    ids=["input", "state", "lengths", "resets"],
+)
+def test_bad_input_is_named_while_compiling(x, options, told, dynamic):
+    run, _ = compiled(celda.LSTM(4, 6), dynamic=dynamic)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=told):
+        run(x, **options)
 
 
 def test_lengths_are_looked_at_when_the_graph_runs():

@@ -65,6 +65,14 @@ def test_steps_are_the_sequence(name, layers, engine):
         same(a, b)
 
 
+@pytest.mark.parametrize("options", [{"zoneout": 0.3}, {"recurrent_dropout": 0.3}])
+def test_steps_are_those_of_evaluation(options):
+    layer, _ = layer_of("lstm", engine="cpu", **options)
+    x = torch.randn(STEPS, BATCH, WIDTH)
+    found, _ = streamed(layer, x)
+    same(found, layer.eval()(x)[0])
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_many_units_are_shared_by_threads(count, torch_threads):
     torch_threads(count)
@@ -138,6 +146,33 @@ def test_a_layer_that_goes_on_in_float64():
     x = x.double()
     wanted = layer(x[2:], tuple(s.double() for s in state))[0]
     same(torch.stack([stepper(x[t]) for t in range(2, STEPS)]), wanted)
+
+
+@pytest.mark.parametrize("engine", ["reference", "cpu"])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_states_are_copied_both_ways(steps, engine):
+    layer, _ = layer_of("lstm", engine=engine)
+    stepper, x = layer.stepper(BATCH), torch.randn(STEPS, BATCH, WIDTH)
+    for t in range(steps):
+        stepper(x[t])
+    given = tuple(torch.randn(1, BATCH, HIDDEN) for _ in "hc")
+    wanted = layer(x[:1], given)[0][0]
+    stepper.state[0].fill_(7)
+    assert not (stepper.state[0] == 7).any()
+    stepper.state = given
+    for state in (*given, *stepper.state):
+        state.fill_(7)
+    same(stepper(x[0]), wanted)
+
+
+def test_a_compiler_is_told_that_a_stepper_is_not_for_it():
+    layer, _ = layer_of("lstm", engine="cpu")
+    x, stepper = torch.randn(2, BATCH, WIDTH), layer.stepper(BATCH)
+    wanted = layer(x)[0]
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="A stepper cannot be compiled or exported"):
+        torch.compile(lambda v: stepper(v), fullgraph=True, backend="eager")(x[0])
+    same(torch.compile(lambda v: 2 * stepper(v), backend="eager")(x[0]), 2 * wanted[0])  # in two graphs, around it
+    same(stepper(x[1]), wanted[1])
 
 
 @pytest.mark.parametrize("steps", [1, 2])

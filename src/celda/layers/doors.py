@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,12 +13,21 @@ from torch.nn.utils.rnn import PackedSequence
 from celda.errors import CeldaError
 from celda.language import Cell
 
+WHOLE = (
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+)  # dtypes of whole numbers
 LOWERED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes that autocast computes with in a lower one
 
 
 def shape(tensor: Tensor) -> str:
     """A tensor's shape as one writes it."""
-    return f"({', '.join(map(str, tensor.shape))})"
+    return written(tensor.shape)
+
+
+def written(sizes: Sequence[int]) -> str:
+    """Sizes as one writes them, those too that are symbols while a model is compiled: of them there is no `str`."""
+    return f"({', '.join(f'{size}' for size in sizes)})"
 
 
 def has_shape(tensor: Tensor, wanted: Sequence[int]) -> bool:
@@ -47,9 +56,14 @@ def input_sizes(cell: Cell, given: int | Mapping[str, int]) -> dict[str, int]:
     first, *further = cell.inputs
     if isinstance(given, int) and not isinstance(given, bool):
         given = {first: given}
+    if not isinstance(given, Mapping) and not further:
+        raise CeldaError(f"input_size={given!r} cannot be: write a whole number of at least 1.")
     if not isinstance(given, Mapping) or set(given) != set(cell.inputs):
-        wanted = "{" + ", ".join(f"{name!r}: ..." for name in cell.inputs) + "}" if further else "a whole number"
-        raise CeldaError(f"input_size={given!r} does not fit the cell {cell.name}: write input_size={wanted}.")
+        wanted = "{" + ", ".join(f"{name!r}: ..." for name in cell.inputs) + "}"
+        raise CeldaError(
+            f"input_size={given!r} does not fit the cell {cell.name}, which takes {', '.join(cell.inputs)}: "
+            f"write input_size={wanted}, with a whole number for each."
+        )
     for name, size in given.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise CeldaError(f"The input {name!r} has the width {size!r}: write a whole number of at least 1.")
@@ -122,32 +136,59 @@ def check_start(start: int) -> None:
         raise CeldaError(f"start={start!r} is no place in a sequence: write a whole number, 0 for its first step.")
 
 
+def as_states(given: object, names: Sequence[str]) -> tuple[Tensor, ...]:
+    """The states that a caller gave, one tensor a state of the cell; a bare tensor is the only one."""
+    states = (given,) if isinstance(given, Tensor) else tuple(given) if isinstance(given, Iterable) else None
+    if states is not None and len(states) == len(names) and all(isinstance(s, Tensor) for s in states):
+        return states
+    wanted = f"the states ({', '.join(names)})" if len(names) > 1 else f"one state, {names[0]},"
+    if states is None or not all(isinstance(s, Tensor) for s in states):
+        inside = ", ".join(sorted({type(s).__name__ for s in states or ()}))
+        told = f"{type(given).__name__}" + (f" of {inside}" if inside else "")
+        raise CeldaError(f"The cell has {wanted} and was given: {told}. Give one tensor for each.")
+    told = "1 tensor was" if len(states) == 1 else f"{len(states)} tensors were"
+    raise CeldaError(f"The cell has {wanted} and {told} given: give one tensor for each.")
+
+
 def check_states(states: Sequence[Tensor], names: Sequence[str], wanted: tuple[int, ...], like: Tensor) -> None:
-    """One tensor a state of the cell, each (layers * directions, B, H), of the weights' dtype and device."""
-    if len(states) != len(names) or not all(isinstance(s, Tensor) for s in states):
-        given = f"{len(states)} given" if all(isinstance(s, Tensor) for s in states) else "something else than tensors"
-        raise CeldaError(
-            f"The cell has the states ({', '.join(names)}) and there was {given}: give one tensor for each."
-        )
+    """Each state is (layers * directions, B, H), without a batch (layers * directions, H), and as the weights are."""
+    axes = "(layers x directions, batch, hidden_size)"
+    if len(wanted) == 2:
+        axes = "(layers x directions, hidden_size), as the input has no batch"
     for name, state in zip(names, states, strict=True):
         if not has_shape(state, wanted):
             raise CeldaError(
-                f"The initial state {name} has shape {shape(state)}: it must be {wanted}, "
-                "that is (layers x directions, batch, hidden_size)."
+                f"The state {name} has shape {shape(state)}: it must be {written(wanted)}, that is {axes}."
             )
-        check_kind(f"initial state {name}", state, like)
+        check_kind(f"state {name}", state, like)
 
 
-def check_lengths(lengths: Tensor | Sequence[int], batch: int, steps: int, device: torch.device) -> Tensor:
-    """One whole number of steps for each batch row, from 0 to the number of steps; on the input's device."""
-    if not isinstance(lengths, Tensor):
-        lengths = _as_tensor("lengths", lengths, f"({batch},) whole numbers, one a sequence", device)
-    lengths = lengths.to(device)
-    if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or not has_shape(lengths, (batch,)):
-        raise CeldaError(
-            f"lengths is a {lengths.dtype} tensor of shape {shape(lengths)}: "
-            f"give ({batch},) whole numbers, one a sequence."
-        )
+def check_weights(weights: Mapping[str, Tensor], like: Tensor) -> None:
+    """All that is learned is as the first array, `like`: of its dtype, on its device."""
+    for name, array in weights.items():
+        if array.dtype != like.dtype or array.device != like.device:
+            raise CeldaError(
+                f"{name} is {array.dtype} on {array.device} and other weights of the layer are {like.dtype} on "
+                f"{like.device}: they must be of one dtype, on one device. Write "
+                f"layer.to('{like.device}', {like.dtype})."
+            )
+
+
+def check_lengths(lengths: Tensor | Sequence[int], x: Tensor, batch_first: bool) -> Tensor:
+    """(B,) whole numbers of steps, from 0 to those of the input `x`, on its device; of an unbatched one, one number."""
+    batched = x.dim() == 3
+    steps, batch = (x.shape[1], x.shape[0]) if batched and batch_first else (x.shape[0], x.shape[1] if batched else 1)
+
+    def wanted() -> str:  # in an error alone: a size that is written is no symbol any more to a compiler
+        return f"({batch},) whole numbers, one a sequence" if batched else "one whole number, as the input has no batch"
+
+    lengths = _as_tensor("lengths", lengths, wanted, torch.int64, x.device)
+    fits = has_shape(lengths, (batch,)) or (not batched and lengths.dim() == 0)
+    if lengths.dtype not in WHOLE or not fits:
+        told = "" if fits else _read(x, batch_first)
+        raise CeldaError(f"lengths is a {lengths.dtype} tensor of shape {shape(lengths)}: give {wanted()}.{told}")
+    lengths = lengths.to(torch.int64)
+    lengths = lengths if batched else lengths.reshape(1)
     if batch and concrete(lengths) and (int(lengths.max()) > steps or int(lengths.min()) < 0):
         raise CeldaError(
             f"lengths go from {int(lengths.min())} to {int(lengths.max())} and the input has {steps} steps: "
@@ -156,32 +197,48 @@ def check_lengths(lengths: Tensor | Sequence[int], batch: int, steps: int, devic
     return lengths
 
 
-def check_resets(resets: Tensor | Sequence[Sequence[bool]], like: Tensor) -> Tensor:
-    """Booleans laid out as the steps of the input `like`, on its device."""
-    wanted = tuple(like.shape[:-1])
-    if not isinstance(resets, Tensor):
-        told = f"a torch.bool tensor {wanted}, one flag a step and sequence"
-        resets = _as_tensor("resets", resets, told, like.device)
-    resets = resets.to(like.device)
-    if resets.dtype != torch.bool or not has_shape(resets, wanted):
-        raise CeldaError(
-            f"resets is {resets.dtype} {shape(resets)}: "
-            f"give a torch.bool tensor with one flag a step and sequence, {wanted}."
-        )
+def check_resets(resets: Tensor | Sequence[Sequence[bool]], x: Tensor, batch_first: bool) -> Tensor:
+    """Booleans laid out as the steps of the input `x`, on its device."""
+
+    def wanted() -> str:
+        each = "step and sequence" if x.dim() == 3 else "step"
+        return f"a torch.bool tensor with one flag a {each}, {written(x.shape[:-1])}"
+
+    resets = _as_tensor("resets", resets, wanted, torch.bool, x.device)
+    fits = has_shape(resets, x.shape[:-1])
+    if resets.dtype != torch.bool or not fits:
+        told = "" if fits else _read(x, batch_first)
+        raise CeldaError(f"resets is {resets.dtype} {shape(resets)}: give {wanted()}.{told}")
     return resets
 
 
-def _as_tensor(name: str, value: object, wanted: str, device: torch.device) -> Tensor:
-    try:
-        return torch.as_tensor(value, device=device)
-    except (TypeError, ValueError, RuntimeError):
-        raise CeldaError(f"{name} is {value!r:.60}: give {wanted}.") from None
+def _read(x: Tensor, batch_first: bool) -> str:
+    """Which dimension of the input was taken for the batch."""
+    if x.dim() != 3:
+        return " The input has no batch."
+    axes = "(batch, steps)" if batch_first else "(steps, batch)"
+    return f" The input begins with {written(x.shape[:2])}, read as {axes} because batch_first={batch_first}."
 
 
-def check_further(given: Mapping[str, Tensor], sizes: Mapping[str, int], cell: Cell, x: Tensor, batch: int) -> None:
-    """Exactly the keyword inputs that the cell has: (B, width), constant over time, or laid out as `x`.
+def _as_tensor(name: str, value: object, wanted: Callable[[], str], empty: torch.dtype, device: torch.device) -> Tensor:
+    """What was given as a tensor on `device`; an empty list, which does not say of what, is one of `empty`."""
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.as_tensor(value, device=device)
+        except (TypeError, ValueError, RuntimeError):
+            raise CeldaError(f"{name} is {value!r:.60}: give {wanted()}.") from None
+        return value if value.numel() else value.to(empty)
+    if value.device.type == "meta" and device.type != "meta":
+        raise CeldaError(f"{name} is on 'meta', which holds no numbers, and the input is on {device}: give numbers.")
+    return value.to(device)
 
-    Without a batch (`x` of two dimensions) they are (width,) or (T, width).
+
+def check_further(
+    given: Mapping[str, Tensor], sizes: Mapping[str, int], cell: Cell, x: Tensor, batch: int | None
+) -> None:
+    """Exactly the keyword inputs that the cell has: (B, width), constant over time, or laid out as `x`, one a step.
+
+    Without a batch (None) they are (width,) or (T, width). Where `x` is one step, (B, I), they are (B, width).
     """
     wanted = set(cell.inputs[1:])
     if set(given) != wanted:
@@ -190,11 +247,12 @@ def check_further(given: Mapping[str, Tensor], sizes: Mapping[str, int], cell: C
             f"The cell {cell.name} takes these inputs by name: {told}; given: {', '.join(sorted(given)) or 'none'}."
         )
     for name, value in given.items():
-        constant = (sizes[name],) if x.dim() == 2 else (batch, sizes[name])
+        constant = (sizes[name],) if batch is None else (batch, sizes[name])
         moving = (*x.shape[:-1], sizes[name])
         if not isinstance(value, Tensor) or not (has_shape(value, constant) or has_shape(value, moving)):
             told = shape(value) if isinstance(value, Tensor) else f"a {type(value).__name__}"
-            raise CeldaError(
-                f"The input {name!r} is {told}: give {constant}, constant over time, or {moving}, one a step."
-            )
+            right = f"{written(constant)}, constant over time, or {written(moving)}, one a step"
+            if batch is not None and x.dim() == 2:
+                right = f"{written(moving)}, one row a sequence"
+            raise CeldaError(f"The input {name!r} is {told}: give {right}.")
         check_kind(f"input {name!r}", value, x)

@@ -194,7 +194,7 @@ class Recurrent(nn.Module):
             CeldaError: a shape, dtype or device that does not fit; the message says what would.
         """
         doors.check_start(start)
-        states = None if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
+        states = None if state is None else doors.as_states(state, self.cell.states)
         if isinstance(x, PackedSequence):
             if lengths is not None or resets is not None or inputs:
                 raise CeldaError(
@@ -204,25 +204,23 @@ class Recurrent(nn.Module):
             self._check_states(states, int(x.batch_sizes[0]))
             result, new = packed.through(x, states, lambda x, s, n: self._run(x, s, n, None, {}, self.training, start))
             return result, self._bare(new)
-        doors.check_input(x, self.input_size, self._like)
+        self._check_input(x)
         batched, time_axis = x.dim() == 3, int(self.batch_first and x.dim() == 3)
-        doors.check_steps(x.shape[time_axis], x)
         batch = x.shape[1 - time_axis] if batched else 1
         if inputs or len(self.input_sizes) > 1:
-            doors.check_further(inputs, self.input_sizes, self.cell, x, batch)
-        resets = None if resets is None else doors.check_resets(resets, x)
+            doors.check_further(inputs, self.input_sizes, self.cell, x, batch if batched else None)
+        self._check_states(states, batch if batched else None)
+        resets = None if resets is None else doors.check_resets(resets, x, self.batch_first)
+        checked = None if lengths is None else doors.check_lengths(lengths, x, self.batch_first)
         if not batched:  # one sequence: a batch of one
             states = None if states is None else tuple(s.unsqueeze(1) for s in states)
             inputs = {
                 name: value.unsqueeze(0) if value.dim() == 1 else value.unsqueeze(1) for name, value in inputs.items()
             }
-            lengths = None if lengths is None else torch.as_tensor(lengths).reshape(1)
             x, resets = x.unsqueeze(1), None if resets is None else resets.unsqueeze(1)
         elif self.batch_first:
             inputs = {name: value.transpose(0, 1) if value.dim() == 3 else value for name, value in inputs.items()}
             x, resets = x.transpose(0, 1), None if resets is None else resets.transpose(0, 1)
-        self._check_states(states, batch)
-        checked = None if lengths is None else doors.check_lengths(lengths, batch, x.shape[0], x.device)
         if checked is not None and resets is not None:  # past its end a sequence has nothing to reset
             resets = resets & (torch.arange(x.shape[0], device=x.device).unsqueeze(1) < checked)
         y, new = self._run(x, states, checked, resets, inputs, self.training, start)
@@ -230,9 +228,14 @@ class Recurrent(nn.Module):
             return y.squeeze(1), self._bare(tuple(s.squeeze(1) for s in new))
         return y.transpose(0, 1) if self.batch_first else y, self._bare(new)
 
-    def _check_states(self, states: tuple[Tensor, ...] | None, batch: int) -> None:
+    def _check_input(self, x: Tensor) -> None:
+        doors.check_input(x, self.input_size, self._like)
+        doors.check_steps(x.shape[int(self.batch_first and x.dim() == 3)], x)
+
+    def _check_states(self, states: tuple[Tensor, ...] | None, batch: int | None) -> None:
         if states is not None:
-            doors.check_states(states, self.cell.states, (len(self._names), batch, self.hidden_size), self._like)
+            wanted = (len(self._names), *(() if batch is None else (batch,)), self.hidden_size)
+            doors.check_states(states, self.cell.states, wanted, self._like)
 
     def _run(
         self,
@@ -301,9 +304,19 @@ class Recurrent(nn.Module):
         like: Tensor = self._parameters[name] if name in self._parameters else getattr(self, name)  # type: ignore[assignment]
         return like
 
-    def plan(self, x: Tensor | None = None) -> Plan:
-        """Which engine would run the input `x` (default: one like the weights), and why; print it."""
-        x = self._like if x is None else x
+    def plan(self, x: Tensor | PackedSequence | None = None) -> Plan:
+        """Which engine would run the input `x` (default: one like the weights), and why; print it.
+
+        Raises:
+            CeldaError: the layer would not take `x`; the message is that of the call.
+        """
+        if x is None:
+            x = self._like
+        elif isinstance(x, PackedSequence):
+            doors.check_packed(x, self.input_size, self._like, self.cell)
+            x = x.data
+        else:
+            self._check_input(x)
         x = x if doors.autocast(self._like) is None else x.to(self._like.dtype)
         return self._plan(x, [self._weights(place) for place in range(len(self._names))])
 
@@ -311,7 +324,11 @@ class Recurrent(nn.Module):
         given = list(others)
         for each in weights:
             given += each.values()
-        return choose(self.engine, x, given)
+        plan = choose(self.engine, x, given)
+        if plan.engine == "reference":  # the fused kernels run tensors of one kind only
+            pairs = zip(self._names, weights, strict=True)
+            doors.check_weights({m: array[n] for names, array in pairs for n, m in names.items()}, self._like)
+        return plan
 
     def stepper(self, batch_size: int = 1) -> Stepper:
         """The layer one step at a time, for streams; see `Stepper`."""

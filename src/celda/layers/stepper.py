@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter, methodcaller
@@ -16,11 +17,13 @@ from torch import Tensor
 from celda.engines import Call, Plan, Stream, onlooker
 from celda.errors import CeldaError
 from celda.files import written_aside
-from celda.layers.doors import check_further, check_kind, check_states, shape
+from celda.language import Cell
+from celda.layers.doors import as_states, check_further, check_kind, check_states, shape
 
 if TYPE_CHECKING:
     from celda.layers.recurrent import Recurrent
 
+_STEPS = re.compile("[0-9]{1,18}")  # how many are done, in a file
 _VERSION, _ADDRESS = attrgetter("_version"), methodcaller("data_ptr")
 
 
@@ -28,11 +31,15 @@ class Stepper:
     """Runs a layer on one step at a time, in evaluation mode and without gradients.
 
     `y_t = stepper(x_t)` takes (B, I) and gives (B, H); `stepper.state` is a tuple with one (layers, B, H) tensor a
-    state, and may be assigned. Feeding a sequence step by step gives what the layer gives for all of it.
+    state, and may be assigned: it is copied both ways. Feeding a sequence step by step gives what the layer gives for
+    all of it.
 
     Where the engine can, a step is a direct call of machine code on weights that were laid out for it beforehand, and
     `plan` says whether. They are laid out anew when torch says that a weight was changed or replaced, and at `reset`.
     torch does not count what is written through `weight.data` or a NumPy view: after that, call `reset`.
+
+    `torch.compile` and `torch.export` cannot look into a stepper: a step is a direct call already, and its state is no
+    tensor of the graph. Compile the layer instead, and give it the state: `y, state = layer(x_t.unsqueeze(0), state)`.
 
     Steppers are independent of one another, also those of one layer; each may be used by one thread at a time.
     """
@@ -63,28 +70,34 @@ class Stepper:
 
     @property
     def state(self) -> tuple[Tensor, ...]:
-        """One (layers, B, H) tensor a state of the cell; later steps do not change it."""
-        if self._state is None:
-            assert self._stream is not None  # it took the state
-            self._state = self._stream.read()
-        return self._state
+        """Copies of the states, one (layers, B, H) tensor each."""
+        return tuple(state.clone() for state in self._state) if self._state is not None else self._current()
 
     @state.setter
     def state(self, states: Tensor | Sequence[Tensor]) -> None:
-        states = (states,) if isinstance(states, Tensor) else tuple(states)
-        check_states(states, self.layer.cell.states, self._wanted, self.layer._like)
-        self._state = tuple(s.detach().to(self.layer._like) for s in states)
+        given = as_states(states, self.layer.cell.states)
+        check_states(given, self.layer.cell.states, self._wanted, self.layer._like)
+        self._state = tuple(s.detach().to(self.layer._like, copy=True) for s in given)
+
+    def _current(self) -> tuple[Tensor, ...]:
+        """The states, which nobody else holds."""
+        if self._state is not None:
+            return self._state
+        assert self._stream is not None  # it took the state
+        return self._stream.read()
 
     def __call__(self, x: Tensor, **inputs: Tensor) -> Tensor:
         """The output of the next step: (B, I) in, (B, H) out; further inputs are (B, width)."""
         given = (x, *map(inputs.get, self._further)) if inputs else (x,)
         if len(inputs) != len(self._further) or self.layer._trace is not None:
             return self._layer(x, inputs)
+        if onlooker() is not None:
+            return self._layer(x, inputs)
         stream, kind = self._bound(), self._kind  # in this order: the layer may have another dtype by now
         for value, size in zip(given, self._sizes):  # noqa: B905  (counted above, and here every microsecond is felt)
             if type(value) is not Tensor or value.shape != size or value.dtype is not kind or not value.is_cpu:
                 return self._layer(x, inputs)
-        if stream is None or onlooker() is not None:
+        if stream is None:
             return self._layer(x, inputs)
         if self._state is not None:
             stream.write(self._state)
@@ -125,7 +138,7 @@ class Stepper:
 
     def _bind(self) -> Stream | None:
         """Have the stream made, where the engine has one."""
-        layer, self._state, self._stream = self.layer, self.state, None
+        layer, self._state, self._stream = self.layer, self._current(), None
         self._kind = layer._like.dtype
         if self._hindrance() is not None:
             return None
@@ -145,14 +158,19 @@ class Stepper:
     def _layer(self, x: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """A step as a call of the layer."""
         layer, like = self.layer, self.layer._like
+        if torch.compiler.is_compiling():
+            raise CeldaError(
+                "A stepper cannot be compiled or exported, as its state is no tensor of the graph: compile the layer "
+                "and give it the state, y, state = layer(x.unsqueeze(0), state); or call the stepper as it is, outside "
+                "of what is compiled."
+            )
         if not isinstance(x, Tensor) or tuple(x.shape) != self._sizes[0]:
             given = shape(x) if isinstance(x, Tensor) else f"a {type(x).__name__}"
             raise CeldaError(f"A step is ({self.batch_size}, {layer.input_size}), one row a sequence; given: {given}.")
         check_kind("input", x, like)
-        x = x.unsqueeze(0)
         check_further(inputs, layer.input_sizes, layer.cell, x, self.batch_size)
-        state = tuple(s.to(like) for s in self.state)
-        y, self._state = layer._run(x, state, None, None, inputs, False, self.steps)
+        state = tuple(s.to(like) for s in self._current())
+        y, self._state = layer._run(x.unsqueeze(0), state, None, None, inputs, False, self.steps)
         self.steps += 1
         return y[0]
 
@@ -163,21 +181,43 @@ class Stepper:
     def save(self, path: str | Path) -> None:
         """Write the state to a safetensors file, aside first, then renamed."""
         tensors = {name: value.contiguous() for name, value in zip(self.layer.cell.states, self.state, strict=True)}
-        content = to_bytes(tensors, {"cell": self.layer.cell.name, "steps": str(self.steps)})
+        cell = self.layer.cell
+        content = to_bytes(tensors, {"cell": cell.name, "equations": _equations(cell), "steps": str(self.steps)})
         with written_aside(Path(path)) as aside:
             aside.write_bytes(content)
 
     def restore(self, path: str | Path) -> None:
-        """Take up the state that `save` wrote; a file of another cell or shape is refused and changes nothing."""
+        """Take up the state that `save` wrote.
+
+        Raises:
+            CeldaError: the file was not written by `save`, or is of a cell with other equations, other sizes or another
+                dtype. Nothing has changed then. Initial values of weights and what is dropped in training may differ.
+        """
+        cell, like = self.layer.cell, self.layer._like
         try:
             with safe_open(str(path), "pt") as file:
                 about = file.metadata() or {}
                 stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
         except (OSError, SafetensorError) as error:
             raise CeldaError(f"{path} is no saved state that can be read: {error}") from None
-        if about.get("cell") != self.layer.cell.name or set(stored) != set(self.layer.cell.states):
+        same = about.get("equations") == _equations(cell)
+        whole = {"cell", "equations", "steps"} <= set(about) and _STEPS.fullmatch(about["steps"])
+        if not whole or (same and set(stored) != set(cell.states)):
+            raise CeldaError(f"{path} was not written by a stepper of this version: give a file of `stepper.save`.")
+        if not same:
+            told = "one of other equations" if about["cell"] == cell.name else f"and this is {cell.name}"
             raise CeldaError(
-                f"{path} holds the state of a {about.get('cell', 'foreign')} cell; this is {self.layer.cell.name}."
+                f"{path} holds the state of the cell {about['cell']}, {told}: give the state of a stepper of this cell."
             )
-        self.state = tuple(stored[name] for name in self.layer.cell.states)
+        try:
+            self.state = tuple(stored[name].to(like.device) for name in cell.states)
+        except CeldaError as error:
+            raise CeldaError(f"{path} does not fit this stepper. {error}") from None
         self.steps = int(about["steps"])
+
+
+def _equations(cell: Cell) -> str:
+    """A digest of what has a part in the meaning of a state: a step in evaluation, not the first values of weights."""
+    cell = cell.evaluation
+    bare = replace(cell, weights=tuple(replace(w, initial=(None,) * w.blocks) for w in cell.weights))
+    return bare.fingerprint.rpartition("-")[2]

@@ -180,13 +180,11 @@ def _cut(
     """Check what belongs to a stream; its chunks."""
     total, axis = _steps(core, stream, batch_first), _axis(core, stream, batch_first)
     single = stream.dim() == 1 or (stream.dim() == 2 and _is_layer(core))  # one sequence, without a batch
-    batch = 1 if single else stream.shape[1 - axis]
-    if lengths is not None:
-        lengths = torch.as_tensor(lengths).reshape(1) if single and _is_number(lengths) else lengths
-        lengths = doors.check_lengths(lengths, batch, total, stream.device)
-    if resets is not None:
-        resets = doors.check_resets(resets, stream.new_empty(0).expand(*stream.shape[: 2 - single], 0))
+    layout = stream.new_empty(0).expand(*stream.shape[: 2 - single], 0)
+    lengths = None if lengths is None else doors.check_lengths(lengths, layout, batch_first)
+    resets = None if resets is None else doors.check_resets(resets, layout, batch_first)
     if isinstance(core, Recurrent) and (inputs or len(core.input_sizes) > 1):
+        batch = None if single else stream.shape[1 - axis]
         doors.check_further(inputs, core.input_sizes, core.cell, stream, batch)
     moving = {name for name, value in inputs.items() if value.dim() == stream.dim()}
 
@@ -202,10 +200,6 @@ def _cut(
         return stream.narrow(axis, start, count), options, count
 
     return (piece(start) for start in range(0, total, steps))
-
-
-def _is_number(lengths: object) -> bool:
-    return whole_number(lengths, 0) is not None
 
 
 def _given(core: object, chunks: Iterable[Any], batch_first: bool, inputs: dict[str, Tensor]) -> Iterator[Piece]:

@@ -9,7 +9,7 @@ import torch
 import celda
 from celda import CeldaError
 from celda.cells import CELLS
-from celda.language import cell, gate, linear, parameter, sigmoid, tanh
+from celda.language import cell, gate, layer_norm, linear, parameter, sigmoid, tanh
 from celda.language.roles import memories, shift
 from tests.contract.odd import ODD
 from tests.contract.options import OPTIONS
@@ -142,7 +142,7 @@ def test_chrono_draws_the_times_that_a_gate_remembers(name):
     assert len({tuple(b.tolist()) for b in biases}) == len(layer._names)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", [option for option in OPTIONS if "layer_norm" not in option])
 @pytest.mark.parametrize("init", ["torch", "glorot_orthogonal", "identity", "chrono:50"])
 def test_a_cell_with_an_option_starts_as_without(init, option):
     for name in ("lstm", "peephole_lstm", "gru"):
@@ -247,3 +247,14 @@ def test_a_forget_gate_without_a_bias_is_answered():
 
     with pytest.raises(CeldaError, match="gives that gate none"):
         make(bare, "chrono:9")
+
+
+def test_the_biases_of_normalised_maps_start_at_what_is_asked_for_them():
+    plain = make(layer_norm(CELLS["lstm"]), "torch")
+    arrays = dict(plain.named_parameters())
+    assert all((array == 0).all() for name, array in arrays.items() if name.startswith("norm_bias"))
+    assert all((array == 1).all() for name, array in arrays.items() if name.startswith("norm_weight"))
+    chrono = make(layer_norm(CELLS["lstm"]), "chrono:50")
+    assert chrono.norm_bias_f_l0.exp().min() >= 1
+    assert torch.equal(chrono.norm_bias_i_l0, -chrono.norm_bias_f_l0)
+    assert (make(layer_norm(CELLS["lstm"]), "glorot_orthogonal").norm_bias_f_l0 == 1).all()

@@ -30,6 +30,11 @@ class Weight:
         """Whether this is the bias of linear maps, which a layer without biases leaves out."""
         return self.name.startswith("bias_")
 
+    @property
+    def is_shift(self) -> bool:
+        """Whether this is what is added to a normalised value, which starts at 0."""
+        return self.name.startswith("norm_bias_")
+
 
 @dataclass(frozen=True)
 class Term:

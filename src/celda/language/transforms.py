@@ -101,8 +101,8 @@ def layer_norm(cell: Cell, bias: bool = True) -> Cell:
     """Linear maps are normalised over the hidden units, and the memory before it is squashed (Ba et al. 2016).
 
     `g * normalize(W x + R h) + b` takes the place of each `W x + R h + b`: a gain `norm_weight_i`, 1 at first, and a
-    bias `norm_bias_i`, at first what the cell says of the map's own, or 0; `bias=False` leaves it out. So it is with a
-    new state that an activation reads on its way to the output, as in `tanh(c)`.
+    bias `norm_bias_i`, at first what the cell or the layer says of the map's own, or 0; `bias=False` leaves it out. So
+    it is with a new state that an activation reads on its way to the output, as in `tanh(c)`.
     """
     rewriting = Rewriting(cell)
     initial = {w.name: w.initial for w in cell.weights}
@@ -110,19 +110,20 @@ def layer_norm(cell: Cell, bias: bool = True) -> Cell:
     memories = {node: state for state, node in cell.outputs.items() if state != cell.states[0]}
     normal: dict[Node, Value] = {}
 
-    def normalized(node: Node, name: str, start: float) -> Value:
+    def normalized(node: Node, name: str, start: float | None = None) -> Value:
         scaled = rewriting.vector(f"norm_weight_{name}", 1.0) * normalize(Value(node))
         return scaled + rewriting.vector(f"norm_bias_{name}", start) if bias else scaled
 
     def rule(node: Node, args: tuple[Node, ...]) -> Node:
         if node.op == "linear":
             linear = cell.linear[node]
-            start = sum(initial[name][block] or 0.0 for name, block in linear.biases)
+            given = [initial[name][block] for name, block in linear.biases]
+            start = sum(value or 0.0 for value in given) if any(value is not None for value in given) else None
             return normalized(rewriting.unbiased(node, args), linear.gate, start).node
         if node.op in ("tanh", "sigmoid", "relu") and node not in inside and node.args[0] in memories:
             memory = node.args[0]
             if memory not in normal:
-                normal[memory] = normalized(args[0], memories[memory], 0.0)
+                normal[memory] = normalized(args[0], memories[memory])
             args = (normal[memory].node,)
         return rewriting.same(node, args)
 

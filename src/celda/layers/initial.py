@@ -21,7 +21,10 @@ def _torch(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
     """Uniform within 1 / sqrt(hidden_size), as torch.nn.LSTM has it."""
     bound = 1.0 / math.sqrt(hidden_size)
     for weight in _of(cell, arrays):
-        torch.nn.init.uniform_(arrays[weight.name], -bound, bound)
+        if weight.is_shift:
+            arrays[weight.name].zero_()
+        else:
+            torch.nn.init.uniform_(arrays[weight.name], -bound, bound)
 
 
 def _glorot_orthogonal(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
@@ -32,7 +35,7 @@ def _glorot_orthogonal(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
     """
     for weight in _of(cell, arrays):
         array = arrays[weight.name]
-        if weight.is_bias:
+        if weight.is_bias or weight.is_shift:
             array.zero_()
         elif weight.columns == HIDDEN:
             wide = array.to(torch.promote_types(array.dtype, torch.float32))  # half has no QR decomposition
@@ -55,7 +58,7 @@ def _identity(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
     diagonals = {name for node, name in cell.vectors.items() if node.op == "diagonal"}
     for weight in _of(cell, arrays):
         array = arrays[weight.name]
-        if weight.is_bias:
+        if weight.is_bias or weight.is_shift:
             array.zero_()
         elif weight.columns == HIDDEN:
             for block in array.split(hidden_size):

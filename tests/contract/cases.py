@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from celda.engines import NAMES, Call, Plan, Result
-from celda.language import Cell
+from celda.language import Cell, Groups
 from tests.calls import proper
 from tests.contract.covering import covering
 from tests.tolerances import TOLERANCES
@@ -112,11 +112,22 @@ def make(cell: Cell, case: Case, seed: int = 0) -> Call:
             columns = {"hidden": case.hidden, **widths}[w.columns] if w.columns else None
             size = (w.blocks * case.hidden, *([columns] if columns else []))
             weights[w.name] = normal(*size, scale=1 / sqrt(columns or 4))
+            if w.groups:
+                weights[w.name].data *= seen(w.groups, case.hidden).repeat(w.blocks, 1)
+    for name, count in cell.constants.items():
+        weights[name] = (torch.arange(case.hidden) * count // case.hidden).to(case.dtype)
     lengths = torch.randint(0, case.steps + 1, (case.batch,), generator=g) if case.lengths else None
     anew = torch.rand(case.steps, case.batch, generator=g) < 0.3 if case.resets else None
     if anew is not None and lengths is not None:
         anew &= torch.arange(case.steps).unsqueeze(1) < lengths
     return Call(cell, inputs, states, weights, lengths, anew, case.reverse, start=3)
+
+
+def seen(groups: Groups, hidden: int) -> Tensor:
+    """1 where a unit, a row, sees another, and 0 elsewhere."""
+    group = torch.tensor([groups.of(unit, hidden) for unit in range(hidden)])
+    own, other = group.unsqueeze(1), group.unsqueeze(0)
+    return own <= other if groups.later else own == other
 
 
 def tensors(call: Call) -> dict[str, Tensor]:

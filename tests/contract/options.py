@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from celda.cells import CELLS
-from celda.language import Cell, candidate_dropout, clip_state, layer_norm, recurrent_dropout, zoneout
+from celda.language import Cell, candidate_dropout, clip_state, heads, layer_norm, recurrent_dropout, zoneout
 from celda.language.expression import HIDDEN
 
 
@@ -18,13 +18,17 @@ OPTIONS: dict[str, Callable[[Cell], Cell]] = {
     "candidate_dropout": _candidate_dropout,
     "clip_state": lambda cell: clip_state(cell, 0.4),
     "layer_norm": layer_norm,
+    "heads": lambda cell: heads(cell, 3),
     "layer_norm, zoneout, recurrent_dropout": lambda cell: recurrent_dropout(zoneout(layer_norm(cell), 0.3), 0.4),
     "zoneout, recurrent_dropout": lambda cell: recurrent_dropout(zoneout(cell, 0.3), 0.4),
 }
 
 
 def _fits(option: str, cell: Cell) -> bool:
-    return "recurrent_dropout" not in option or any(weight.columns == HIDDEN for weight in cell.weights)
+    recurrent = [weight for weight in cell.weights if weight.columns == HIDDEN]
+    if option == "heads" and any(weight.groups for weight in recurrent):
+        return False
+    return bool(recurrent) or not ("recurrent_dropout" in option or option == "heads")
 
 
 OPTED: dict[str, Cell] = {

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from celda.cells.clockwork import clockwork_rnn
 from celda.cells.gru import gru, gru_2014, mgu
 from celda.cells.indrnn import indrnn
 from celda.cells.janet import janet
@@ -15,7 +16,7 @@ from celda.cells.slstm import slstm
 from celda.errors import CeldaError
 from celda.language import Cell
 
-_PLAIN = (jordan, rnn, rnn_relu, image_rnn, indrnn)
+_PLAIN = (jordan, rnn, rnn_relu, image_rnn, clockwork_rnn, indrnn)
 _LSTM = (lstm_1997, lstm_1997_truncated, lstm, peephole_lstm, coupled_lstm)
 _ODYSSEY = (lstm_nig, lstm_nfg, lstm_nog, lstm_niaf, lstm_noaf, lstm_cifg, lstm_fgr)
 _LATER = (janet, slstm)

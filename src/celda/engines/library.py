@@ -99,8 +99,8 @@ def _call(
             f"make a layer of the same cell first, celda.Recurrent({name}, ...)."
         )
     known = _cells[cell]
-    all_of_them = len(weights) == len(known.weights)
-    names = [w.name for w in known.weights if all_of_them or not w.is_bias]
+    all_of_them = len(weights) == len(known.weights) + len(known.constants)
+    names = [*(w.name for w in known.weights if all_of_them or not w.is_bias), *known.constants]
     return Call(
         known,
         dict(zip((*known.inputs, *known.masks), inputs, strict=True)),

@@ -3,7 +3,7 @@
 from celda.language import cell, gate, linear, sigmoid, tanh
 """
 
-from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
+from celda.language.cell import Cell, Groups, LinearMap, Mask, Term, Weight
 from celda.language.errors import CellError
 from celda.language.operations import (
     abs,
@@ -23,11 +23,12 @@ from celda.language.operations import (
     tanh,
     where,
 )
-from celda.language.tracing import cell, diagonal, gate, linear, mask, parameter, time
+from celda.language.tracing import cell, diagonal, gate, group, linear, mask, parameter, time
 from celda.language.transforms import (
     candidate_dropout,
     clip_state,
     couple,
+    heads,
     layer_norm,
     recurrent_dropout,
     weight_drop,
@@ -37,6 +38,7 @@ from celda.language.transforms import (
 __all__ = [
     "Cell",
     "CellError",
+    "Groups",
     "LinearMap",
     "Mask",
     "Term",
@@ -50,6 +52,8 @@ __all__ = [
     "diagonal",
     "exp",
     "gate",
+    "group",
+    "heads",
     "identity",
     "layer_norm",
     "linear",

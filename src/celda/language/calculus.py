@@ -101,7 +101,7 @@ def gradient(cell: Cell) -> Gradient:
             name = cell.vectors[node]
             vectors[name] = (d * Value(node.args[0])).node
             add(node.args[0], d * Value(Node("parameter", name=name)))
-        elif node.op == "parameter":
+        elif node.op == "parameter" and node.name not in cell.constants:
             vectors[node.name] = d.node
         elif node.op == "state":
             states[node.name] = d.node

@@ -13,17 +13,39 @@ from celda.language.expression import HIDDEN, Node, topological
 
 
 @dataclass(frozen=True)
+class Groups:
+    """The hidden units in groups of about equal size, and which of them a matrix lets a unit see.
+
+    Unit u of H is in group u * count // H. It sees its own group alone ("heads": the matrix is block-diagonal), or its
+    own and the later ones (block-triangular).
+    """
+
+    count: int
+    later: bool
+
+    def begin(self, group: int, hidden_size: int) -> int:
+        """The first unit of a group."""
+        return -(-group * hidden_size // self.count)
+
+    def of(self, unit: int, hidden_size: int) -> int:
+        """The group of a unit."""
+        return unit * self.count // hidden_size
+
+
+@dataclass(frozen=True)
 class Weight:
     """An array a cell learns, in one layer and direction.
 
     A matrix stacks one block of `hidden_size` rows a linear map that uses it, in the order of the definition (as
     `torch.nn.LSTM` stacks its gates); a bias stacks vectors the same way; a diagonal or a free parameter is one vector.
+    Of a block-diagonal matrix only the blocks on the diagonal are kept, one below the other: (H, H / groups).
     """
 
     name: str  # "weight_ih", "bias_hh", "diagonal_f", ...
     blocks: int  # how many blocks of hidden_size rows
     columns: str | None  # what a matrix multiplies: an input's name or "hidden"; None for a vector
     initial: tuple[float | None, ...]  # of each block; None: as the layer's initialisation says
+    groups: Groups | None = None  # of a recurrent matrix: what it leaves out
 
     @property
     def is_bias(self) -> bool:
@@ -83,6 +105,7 @@ class Cell:
     vectors: Mapping[Node, str] = field(repr=False)  # a diagonal or a parameter -> its weight
     weights: tuple[Weight, ...] = field(repr=False)
     masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
+    constants: Mapping[str, int] = field(default_factory=dict, repr=False)  # the vector of the units' group, of so many
     weight_drop: float = 0.0  # the probability with which a layer drops a recurrent weight in training
 
     def __repr__(self) -> str:
@@ -98,6 +121,11 @@ class Cell:
     def __deepcopy__(self, memo: object) -> Cell:
         """A cell never changes, so copies of a layer share it."""
         return self
+
+    @cached_property
+    def is_structured(self) -> bool:
+        """Whether some of what engines are given is not just what is learned."""
+        return bool(self.constants) or any(weight.groups for weight in self.weights)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -142,7 +170,16 @@ class Cell:
             raise CellError(f"{self.name} has inputs without a size ({', '.join(missing)}): give {{name: size, ...}}.")
         columns: dict[str | None, int] = {None: 1, HIDDEN: hidden_size}
         columns.update(sizes)
-        return sum(w.blocks * hidden_size * columns[w.columns] for w in self.weights if bias or not w.is_bias)
+
+        def block(weight: Weight) -> int:
+            if weight.groups is None:
+                return hidden_size * columns[weight.columns]
+            groups, units = weight.groups, range(hidden_size)
+            begins = [groups.begin(g, hidden_size) for g in range(groups.count + 1)]
+            ends = [hidden_size if groups.later else begins[groups.of(u, hidden_size) + 1] for u in units]
+            return sum(end - begins[groups.of(u, hidden_size)] for u, end in zip(units, ends, strict=True))
+
+        return sum(w.blocks * block(w) for w in self.weights if bias or not w.is_bias)
 
     def equations(self) -> str:
         """The equations of a step as text, one a line: `i_t = σ(W_i x_t + R_i h_{t-1} + b_i)`."""

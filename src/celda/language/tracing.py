@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
+from celda.language.cell import Cell, Groups, LinearMap, Mask, Term, Weight
 from celda.language.errors import CellError, Line, first_line, last_line, line_of, mistake
 from celda.language.expression import HIDDEN, SCALAR, Node, Value, is_probability, number_of, topological, value_of
 from celda.language.operations import OPERATIONS
@@ -29,6 +29,8 @@ class Trace:
         self.columns: dict[str, str | None] = {}
         self.learned: list[Node] = []
         self.masks: dict[str, Mask] = {}
+        self.constants: dict[str, int] = {}
+        self.groups: dict[str, Groups | None] = {}
         self.drawn: list[Node] = []  # the masks' nodes
 
     def block(self, name: str, columns: str | None, initial: float | None = None) -> int:
@@ -73,6 +75,9 @@ class Trace:
             suffixes.append(suffix)
             name = f"weight_{suffix}" + (str(n) if (n := suffixes.count(suffix)) > 1 else "")
             terms.append(Term(operand, name, self.block(name, operand.width)))
+            groups = Groups(int(node.value), later=True) if node.value and operand.width == HIDDEN else None
+            if self.groups.setdefault(name, groups) != groups:
+                raise mistake(f"{name} would be whole in one gate and cut into groups in another.", "the same groups=")
         biases: list[tuple[str, int]] = []
         if node.bias:
             # Two biases where there are two products, as torch.nn.LSTM has them: seeds and state_dicts then agree.
@@ -87,7 +92,9 @@ class Trace:
         """Every array, in the order torch.nn keeps them: matrices, biases, then the rest as they were written."""
         order = ("weight_ih", "weight_hh", "weight_", "bias_ih", "bias_hh", "bias_", "")
         names = sorted(self.weights, key=lambda n: next(k for k, start in enumerate(order) if n.startswith(start)))
-        return tuple(Weight(n, len(self.weights[n]), self.columns[n], tuple(self.weights[n])) for n in names)
+        return tuple(
+            Weight(n, len(self.weights[n]), self.columns[n], tuple(self.weights[n]), self.groups.get(n)) for n in names
+        )
 
 
 def _trace(what: str, write: str) -> Trace:
@@ -97,11 +104,12 @@ def _trace(what: str, write: str) -> Trace:
     return trace
 
 
-def linear(*operands: Value, bias: bool = True) -> Value:
+def linear(*operands: Value, bias: bool = True, groups: int | None = None) -> Value:
     """A learned affine map of all operands together to the hidden width: W a + R b + ... + bias.
 
     It belongs to the gate it is used in, which names its weights. An operand may be an expression, as in
-    `linear(x, r * h)`: then the step has a second stage.
+    `linear(x, r * h)`: then the step has a second stage. With `groups` the hidden units are cut into so many, and what
+    multiplies a state is block-triangular: a unit sees its own group and the later ones (the clockwork network).
     """
     trace = _trace("linear", "@cell above the function")
     if not operands:
@@ -110,7 +118,9 @@ def linear(*operands: Value, bias: bool = True) -> Value:
     for node in nodes:
         if node.width == SCALAR:
             raise mistake("linear maps inputs and states; this operand is one number for all units.", "linear(x, h)")
-    trace.learned.append(node := Node("linear", nodes, bias=bias))
+    if groups is not None and (not isinstance(groups, int) or isinstance(groups, bool) or groups < 1):
+        raise mistake(f"The units cannot be cut into {groups!r} groups.", "linear(x, h, groups=8)")
+    trace.learned.append(node := Node("linear", nodes, value=float(groups or 0), bias=bias))
     return Value(node)
 
 
@@ -157,6 +167,15 @@ def mask(name: str, probability: float, *, every: str = "step") -> Value:
     trace.masks[name] = Mask(float(probability), every == "step")
     trace.drawn.append(node := Node("mask", name=name))
     return Value(node)
+
+
+def group(count: int) -> Value:
+    """The number of a unit's group, from 0 to count - 1, where the hidden units are cut into `count` groups."""
+    trace = _trace("group", "@cell above the function")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise mistake(f"The units cannot be cut into {count!r} groups.", "group(8)")
+    trace.constants[f"group_{count}"] = count
+    return Value(Node("parameter", name=f"group_{count}"))
 
 
 def time() -> Value:
@@ -227,6 +246,7 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         vectors=trace.vectors,
         weights=trace.arrays(),
         masks=trace.masks,
+        constants=trace.constants,
     )
 
 
@@ -236,6 +256,7 @@ _FORMS = {  # what Python says of a wrong call begins with the function's name
     "diagonal()": "diagonal(c)",
     "parameter()": 'parameter("scale", init=1.0)',
     "mask()": 'mask("kept", 0.9)',
+    "group()": "group(8)",
     "time()": "time()",
     "where()": "where(a > b, c, d)",
 }
@@ -246,7 +267,7 @@ def _unknown(error: NameError, cell: str, arguments: tuple[str, ...]) -> CellErr
     """A name that means nothing: a function that was not imported, or a state that is no argument."""
     name = error.name or next(iter(re.findall("'(.+?)'", str(error))), "...")  # UnboundLocalError has no name
     line = line_of(error.__traceback__)
-    if name in (*OPERATIONS, "gate", "linear", "diagonal", "parameter", "mask", "time"):
+    if name in (*OPERATIONS, "gate", "linear", "diagonal", "parameter", "mask", "group", "time"):
         return mistake(f"`{name}` is not imported.", f"from celda.language import {name}", line)
     what = f"`{name}` has no value yet; a state of the step before is an argument."
     return mistake(what, f"def {cell}({', '.join((*arguments, name))}):", line)

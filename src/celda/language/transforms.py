@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from celda.language.cell import Cell
+from celda.language.cell import Cell, Groups
 from celda.language.errors import CellError
 from celda.language.expression import HIDDEN, Node, Value, is_probability, topological
 from celda.language.operations import maximum, minimum, normalize
@@ -128,6 +128,23 @@ def layer_norm(cell: Cell, bias: bool = True) -> Cell:
         return rewriting.same(node, args)
 
     return rewriting.run(rule).cell(f"layer_norm({cell.name})", _doc(cell, "layer normalisation"))
+
+
+def heads(cell: Cell, count: int) -> Cell:
+    """The hidden units in groups that see nothing of one another through the recurrent matrices (Beck et al. 2024).
+
+    The matrices are block-diagonal; `count` must divide the hidden size.
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise CellError(f"heads={count!r} cannot be: write a whole number of at least 1.")
+    recurrent = [weight for weight in cell.weights if weight.columns == HIDDEN]
+    if not recurrent or any(weight.groups for weight in recurrent):
+        told = "are cut into groups already" if recurrent else "multiply no state"
+        raise CellError(f"heads({cell.name}, {count}) cannot be: the matrices of {cell.name} {told}.")
+    groups = Groups(count, later=False)
+    weights = tuple(replace(w, groups=groups) if w.columns == HIDDEN else w for w in cell.weights)
+    name = f"heads({cell.name}, {count})"
+    return cell if count == 1 else replace(cell, name=name, doc=_doc(cell, f"{count} heads"), weights=weights)
 
 
 def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:

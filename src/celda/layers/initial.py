@@ -61,7 +61,7 @@ def _identity(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
         if weight.is_bias or weight.is_shift:
             array.zero_()
         elif weight.columns == HIDDEN:
-            for block in array.split(hidden_size):
+            for block in array.split(array.shape[1]):  # of heads, one for each
                 torch.nn.init.eye_(block)
         elif weight.name in diagonals:
             array.fill_(1.0)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from celda.language import Cell
-from celda.language.expression import HIDDEN
+from celda.layers.structure import recurrent
 
 
 def draw(cell: Cell, x: Tensor, hidden_size: int) -> dict[str, Tensor]:
@@ -24,5 +24,5 @@ def drop_weights(cell: Cell, weights: Mapping[str, Tensor]) -> Mapping[str, Tens
     """The weights with some of those that multiply states dropped, as the cell asks for."""
     if not cell.weight_drop:
         return weights
-    recurrent = {w.name for w in cell.weights if w.columns == HIDDEN}
-    return {name: F.dropout(w, cell.weight_drop) if name in recurrent else w for name, w in weights.items()}
+    dropped = recurrent(cell)
+    return {name: F.dropout(w, cell.weight_drop) if name in dropped else w for name, w in weights.items()}

@@ -14,7 +14,7 @@ from celda import cells, language
 from celda.engines import Call, Plan, check_engine, choose, know
 from celda.errors import CeldaError
 from celda.language import Cell
-from celda.layers import between, doors, packed
+from celda.layers import between, doors, packed, structure
 from celda.layers.initial import check_init, initialise
 from celda.layers.masks import draw, drop_weights
 from celda.layers.stepper import Stepper
@@ -38,7 +38,9 @@ class Recurrent(nn.Module):
         batch_first: whether batches are (B, T, I) rather than (T, B, I); states are (layers x directions, B, H) always.
         dropout: probability of dropping an output between layers, in training.
         bidirectional: whether a second set of weights runs from the end to the start; outputs are then (T, B, 2H).
-        proj_size, heads: not built yet; anything but the default says so.
+        proj_size: not built yet; anything but the default says so.
+        heads: in how many groups the hidden units are cut, of which none sees another in a recurrent matrix
+            (`celda.language.heads`); it divides H.
         layer_norm: whether linear maps are normalised over the hidden units (`celda.language.layer_norm`).
         recurrent_dropout: probability of dropping a unit from what recurrent matrices multiply, in training; one mask
             a sequence (`celda.language.recurrent_dropout`).
@@ -84,7 +86,7 @@ class Recurrent(nn.Module):
         connections: str | None = None,
     ) -> None:
         super().__init__()
-        later = {"proj_size": proj_size, "heads": heads - 1}
+        later = {"proj_size": proj_size}
         for name, value in later.items():
             if value:
                 raise CeldaError(f"{name} is not built yet in this version: leave it out.")
@@ -97,12 +99,15 @@ class Recurrent(nn.Module):
                 told = f"{name}={given!r} has no effect with num_layers=1: it acts between layers."
                 warnings.warn(told, stacklevel=2)
         self.cell = cells.find(cell)
+        if heads != 1:
+            self.cell = language.heads(self.cell, heads)
         if layer_norm:
             self.cell = language.layer_norm(self.cell, bias)
         if recurrent_dropout:
             self.cell = language.recurrent_dropout(self.cell, recurrent_dropout)
         if zoneout:
             self.cell = language.zoneout(self.cell, zoneout)
+        structure.check(self.cell, hidden_size)
         check_init(init, self.cell, bias)
         know(self.cell, self.cell.evaluation)
         self.input_sizes = doors.input_sizes(self.cell, input_size)
@@ -137,9 +142,9 @@ class Recurrent(nn.Module):
     def _arrays(self, layer: int) -> dict[str, tuple[int, ...]]:
         """Name and shape of what one direction of a layer learns."""
         first = self.input_size if layer == 0 else self.hidden_size * len(self._suffixes)
-        columns = {"hidden": self.hidden_size, **self.input_sizes, self.cell.inputs[0]: first}
+        widths = {**self.input_sizes, self.cell.inputs[0]: first}
         return {
-            w.name: (w.blocks * self.hidden_size, *([columns[w.columns]] if w.columns else []))
+            w.name: (w.blocks * self.hidden_size, *structure.columns(w, widths, self.hidden_size))
             for w in self.cell.weights
             if self.bias or not w.is_bias
         }
@@ -283,7 +288,8 @@ class Recurrent(nn.Module):
                 place = layer * directions + direction
                 first = zeros if states is None else tuple(state[place] for state in states)
                 drawn = given | draw(cell, x, self.hidden_size) if cell.masks and training else given
-                used = drop_weights(cell, weights[place]) if training else weights[place]
+                used = structure.whole(cell, weights[place], self.hidden_size)
+                used = drop_weights(cell, used) if training else used
                 call = Call(cell, drawn, first, used, lengths, resets, direction == 1, start, keep)
                 results.append(plan.run(call))
             y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output

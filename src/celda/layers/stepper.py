@@ -18,6 +18,7 @@ from celda.engines import Call, Plan, Stream, onlooker
 from celda.errors import CeldaError
 from celda.files import written_aside
 from celda.language import Cell
+from celda.layers import structure
 from celda.layers.doors import as_states, check_further, check_kind, check_states, shape
 
 if TYPE_CHECKING:
@@ -147,7 +148,14 @@ class Stepper:
         for number in range(layer.num_layers):
             widths = layer.input_sizes | ({cell.inputs[0]: layer.hidden_size} if number else {})
             given = {name: like.new_zeros(1, self.batch_size, width) for name, width in widths.items()}
-            calls.append(Call(cell, given, (state,) * len(cell.states), layer._weights(number)))
+            calls.append(
+                Call(
+                    cell,
+                    given,
+                    (state,) * len(cell.states),
+                    structure.whole(cell, layer._weights(number), layer.hidden_size),
+                )
+            )
         self._arrays = layer._parameters.values
         self._held = [*self._arrays()]  # so that no other comes to the same address
         self._versions, self._addresses = [*map(_VERSION, self._held)], [*map(_ADDRESS, self._held)]

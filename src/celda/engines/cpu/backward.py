@@ -37,7 +37,7 @@ class BackwardKernel:
         cell = program.cell
         names = [*NUMBERS, *SPAN, *ADDRESSES]
         names += [f"carried_{s}" for s in cell.states] + [f"first_{s}" for s in cell.states]
-        names += [f"vector_{name}" for name in program.vectors] + mask_names(len(program.masks))
+        names += [f"vector_{name}" for name in (*program.vectors, *cell.constants)] + mask_names(len(program.masks))
         self.targets = tuple(s for s in cell.states if program.carry[s])
         names += [f"panel_{k}_{q}" for k, stage in enumerate(program.products) for q in range(len(stage))]
         self.arguments = Arguments(names)

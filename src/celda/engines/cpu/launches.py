@@ -190,7 +190,7 @@ def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int
     sizes |= _statistics(back, b, shape)
     lines = len(back.maps) + len(back.vectors)
     sizes |= {"sums": slots * lines * p, "scratch": b * len(back.crossing) * p}
-    sizes |= {f"vector_{name}": p for name in back.vectors}
+    sizes |= {f"vector_{name}": p for name in program.cell_vectors}
     panels = []
     for k, products in enumerate(back.products):
         for q, product in enumerate(products):

@@ -32,7 +32,7 @@ class ForwardProgram:
         self.cell = cell
         self.record = tuple(record)
         self.maps = tuple(cell.linear)
-        self.cell_vectors = tuple(dict.fromkeys(cell.vectors.values()))
+        self.cell_vectors = (*dict.fromkeys(cell.vectors.values()), *cell.constants)
         self.masks = tuple(cell.masks)
         self.level = levels(cell.nodes, waits)
         self.statistics = tuple(dict.fromkeys(n.args[0] for n in cell.nodes if n.op in REDUCTIONS))

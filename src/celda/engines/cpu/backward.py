@@ -40,6 +40,7 @@ class BackwardKernel:
         names += [f"vector_{name}" for name in (*program.vectors, *cell.constants)] + mask_names(len(program.masks))
         self.targets = tuple(s for s in cell.states if program.carry[s])
         names += [f"panel_{k}_{q}" for k, stage in enumerate(program.products) for q in range(len(stage))]
+        names += [f"reach_{s}_{p}" for s, p, _ in program.grouped]
         self.arguments = Arguments(names)
 
     def module(self) -> ir.Module:
@@ -132,14 +133,20 @@ class BackwardKernel:
                     for q, product in enumerate(products):
                         take, runs = [u * columns + q for u in range(units)], self.program.runs(product)
                         whole, done = sum(count for _, count in runs), 0
+                        first, reached = I64(0), None
+                        if self.program.groups(product):  # of each map some rows, and so each by itself
+                            first, reached = f.reached(f"reach_{number}_{q}", j, units)
+                            runs = tuple((m + k, 1) for m, count in runs for k in range(count))
                         for m, count in runs:
+                            column = b.add(b.mul(hidden, I64(m)), first)
                             pointers = [
-                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), b.mul(hidden, I64(m)))
-                                for i in range(n)
+                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), column) for i in range(n)
                             ]
                             skipped = b.add(b.mul(j, I64(whole)), I64(done * units))
                             panel = e.at(panels[q], b.mul(skipped, b.mul(hidden, I64(lanes))))
-                            depth = b.mul(f.at["multiply"], b.mul(hidden, I64(count)))
+                            panel = e.at(panel, b.mul(first, I64(units * lanes)))
+                            depth = b.mul(hidden, I64(count)) if reached is None else reached
+                            depth = b.mul(f.at["multiply"], depth)
                             acc, done = tile(e, acc, pointers, panel, depth, take, width), done + count
                     for place, value in enumerate(acc):
                         e.store(value, e.at(buffer, place * lanes))

@@ -35,6 +35,7 @@ class ForwardKernel:
         names += mask_names(len(program.masks))
         names += [f"operand_{k}" for k in range(len(program.operands))] + ["operand_moves"]
         names += [f"panel_{s}_{p}" for s, stage in enumerate(program.stages) for p in range(len(stage.products))]
+        names += [f"reach_{s}_{p}" for s, p, _ in program.grouped]
         self.arguments = Arguments(names)
 
     def module(self) -> ir.Module:
@@ -107,9 +108,12 @@ class ForwardKernel:
                         if self.hoist and self.program.is_hoisted(p):
                             continue
                         base, stride, depth = row_of[p]
-                        pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]
                         take = [u * columns + stage.maps.index(m) for u in range(units) for m in p.maps]
                         panel = e.at(panels[p], b.mul(j, b.mul(depth, I64(len(p.maps) * lanes))))
+                        if self.program.groups(p):
+                            first, depth = f.reached(f"reach_{number}_{stage.products.index(p)}", j, units)
+                            base, panel = e.at(base, first), e.at(panel, b.mul(first, I64(len(take) * lanes)))
+                        pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]
                         acc = tile(e, acc, pointers, panel, depth, take, width)
                     for k, value in enumerate(acc):
                         e.store(value, e.at(buffer, k * lanes))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from llvmlite import ir
 
 from celda.engines.cpu.emit import Emit
+from celda.language import Groups
 
 I64, I1, VOID = ir.IntType(64), ir.IntType(1), ir.VoidType()
 BYTES = ir.PointerType()
@@ -80,6 +82,17 @@ class Arguments:
     def pack(self, values: dict[str, int]) -> ctypes.Array:
         """The block in memory; every name must have its value."""
         return (ctypes.c_int64 * len(self.names))(*(values[name] for name in self.names))
+
+
+@lru_cache(maxsize=256)
+def reach(groups: Groups, hidden: int, lanes: int, seen_by: bool) -> ctypes.Array:
+    """For each unit block the first unit that it sees, and the end, as pairs; or with `seen_by`, that see it."""
+    table = []
+    for first in range(0, hidden, lanes):
+        low, high = groups.of(first, hidden), groups.of(min(first + lanes, hidden) - 1, hidden)
+        whole = groups.later and not seen_by, groups.later and seen_by
+        table += [0 if whole[1] else groups.begin(low, hidden), hidden if whole[0] else groups.begin(high + 1, hidden)]
+    return (ctypes.c_int64 * len(table))(*table)
 
 
 class Function:
@@ -164,6 +177,13 @@ class Function:
             self.e.loop(first["units"], unit)
 
         self.e.loop(first["n"], row)
+
+    def reached(self, name: str, j: ir.Value, units: int) -> tuple[ir.Value, ir.Value]:
+        """Of the unit blocks from `j` on, the first unit that one of them reaches, and how many up to the last."""
+        b, table = self.e.b, self.address(name)
+        first = self.whole(table, b.mul(j, I64(2)))
+        last = self.whole(table, b.add(b.mul(b.add(j, I64(units - 1)), I64(2)), I64(1)))
+        return first, b.sub(last, first)
 
     def whole(self, base: ir.Value, index: ir.Value) -> ir.Value:
         """The i64 at `base[index]`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from math import prod
 
@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from celda.engines.cpu import pool, threads
-from celda.engines.cpu.kernel import Shape
+from celda.engines.cpu.kernel import Shape, reach
 from celda.engines.cpu.kernels import Compiled, backward_kernel, backward_program, forward_kernel, share
 from celda.engines.cpu.layout import Kind, Layout
 from celda.engines.cpu.prepare import Jobs
 from celda.engines.cpu.program import BackwardProgram, ForwardProgram
 from celda.engines.cpu.statistics import PARTS
+from celda.language import Groups
 
 # At most 192 MiB wait for the next calls, of both passes; beside the work of a larger launch, making it is little.
 LARGEST = 3 * 2**19  # bytes of a launch that waits
@@ -41,7 +42,8 @@ class Launch:
     sums: Tensor  # backward: of the adjoints of each linear map and learned vector (slots, maps + vectors, H)
 
     def __init__(self, kernel: Compiled, kind: Kind, shape: Shape, sizes: dict[str, int], weights: int) -> None:
-        self.kernel, self._weights = kernel, weights
+        self.kernel, self._kind, self._shape, self._weights = kernel, kind, shape, weights
+        self._tables: list[object] = []
         self._begin: dict[str, int] = {}
         total = 0
         for name, size in sizes.items():  # end to end: each holds whole vectors, and so each begins on one
@@ -54,6 +56,13 @@ class Launch:
         base = self._lease.tensor.data_ptr()
         self.address = {name: base + begin * dtype.itemsize for name, begin in self._begin.items()}
         self.jobs = Jobs(shape, kind.hidden, kind.padded)
+
+    def reach(self, grouped: Iterable[tuple[int, int, Groups]], seen_by: bool) -> None:
+        """Have the tables of what unit blocks see, or with `seen_by` are seen by, in each of the products `grouped`."""
+        for stage, product, groups in grouped:
+            table = reach(groups, self._kind.hidden, self._shape.lanes, seen_by)
+            self.address[f"reach_{stage}_{product}"] = ctypes.addressof(table)
+            self._tables.append(table)
 
     def bind(self, constants: Mapping[str, int]) -> Launch:
         """When all jobs are there: make the block of the arguments, of which `constants` and the addresses stay."""
@@ -170,6 +179,7 @@ def forward_launches(
                 jobs.rows(address["bias"] + m * p * size, name, count, block * h, add=True)
         launch.states = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p)
         launch.final = [half.unbind() for half in launch.states[..., :h].unbind(1)]
+        launch.reach(program.grouped, seen_by=False)
         return launch.bind(constants)
 
     return Ready(make)
@@ -212,6 +222,7 @@ def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int
             jobs.backward_panel(address[name], weight, blocks, units)
         launch.states = launch.view(f"carried_{cell.states[0]}", len(cell.states), b, p)[..., :h]
         launch.sums = launch.view("sums", slots, lines, p)[..., :h]
+        launch.reach(back.grouped, seen_by=True)
         return launch.bind({})
 
     return Ready(make)

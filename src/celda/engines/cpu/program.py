@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from celda.language.calculus import Gradient, gradient
-from celda.language.cell import Cell, Term
+from celda.language.cell import Cell, Groups, Term
 from celda.language.expression import LEAVES, REDUCTIONS, Node, topological
 from celda.language.schedule import Product, levels, recurrent, schedule, waits
 
@@ -60,6 +60,10 @@ class ForwardProgram:
     def _statistics(self, nodes: Iterable[Node]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(self.statistics.index(n.args[0]) for n in nodes if n.op in REDUCTIONS))
 
+    def groups(self, product: Product) -> Groups | None:
+        """What the matrix of a product leaves out."""
+        return _groups(self.cell, product.weight)
+
     def is_given(self, operand: Node) -> bool:
         """Whether an operand is an input (or an expression of one, of its width), known before the first step."""
         return operand.width != "hidden"
@@ -73,6 +77,12 @@ class ForwardProgram:
     def is_hoisted(self, product: Product) -> bool:
         """Whether a product is with what is given, and could be done for all steps at once."""
         return product.hoisted and self.is_given(product.operand)
+
+    @cached_property
+    def grouped(self) -> tuple[tuple[int, int, Groups], ...]:
+        """The products with a matrix that leaves something out, as (stage, place, what)."""
+        places = [(s, p, self.groups(q)) for s, stage in enumerate(self.stages) for p, q in enumerate(stage.products)]
+        return tuple((s, p, groups) for s, p, groups in places if groups is not None)
 
     @cached_property
     def ahead(self) -> int:
@@ -172,6 +182,16 @@ class BackwardProgram:
         put_off = dict.fromkeys(t for state in self.cell.states for t in self.carry[state])
         return (tuple(put_off), *(stage.products for stage in self.stages[1:]))
 
+    def groups(self, product: Node) -> Groups | None:
+        """What the matrix of a transposed product leaves out."""
+        return _groups(self.cell, self.terms(product)[0].weight)
+
+    @cached_property
+    def grouped(self) -> tuple[tuple[int, int, Groups], ...]:
+        """The products with a matrix that leaves something out, as (stage, place, what)."""
+        places = [(s, p, self.groups(q)) for s, products in enumerate(self.products) for p, q in enumerate(products)]
+        return tuple((s, p, groups) for s, p, groups in places if groups is not None)
+
     def terms(self, product: Node) -> tuple[Term, ...]:
         """The term of the forward step that each argument of a transposed product comes through."""
         return self.gradient.transposed[product]
@@ -228,6 +248,10 @@ class BackwardProgram:
     def old_states(self) -> tuple[str, ...]:
         """The states whose value at the step before the sweep reads."""
         return tuple(dict.fromkeys(n.name for n in self.nodes if n.op == "state"))
+
+
+def _groups(cell: Cell, weight: str) -> Groups | None:
+    return next(w.groups for w in cell.weights if w.name == weight)
 
 
 def _terms(node: Node) -> list[Node]:

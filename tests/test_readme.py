@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import celda
@@ -39,7 +40,7 @@ def run(tmp_path, monkeypatch):
 
 def run_command(words):
     if words[:1] != ["celda"]:
-        assert words[0] in ("make", ".")  # they set up an environment, and would run these tests again
+        assert words[0] in ("make", ".", "pip")  # they set up an environment, and would run these tests again
         return
     if words[1] == "train":
         words += [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()] + ["--quiet"]
@@ -82,6 +83,12 @@ def test_the_page_on_weights_runs(run):
     assert 0 <= names["forget"].min() < names["forget"].max() <= np.log(783)
     assert [a.shape for a in names["first"]] == [(3, 64), (16, 64), (64,)]
     assert {name: a.shape for name, a in names["arrays"].items()} == {"W": (2, 48, 3), "R": (2, 48, 16), "B": (2, 96)}
+
+
+def test_the_page_beside_torch_runs(run):
+    names = run("docs/torch.md")
+    wanted, found = names["model"](names["x"]), (names["y"], (names["h"], names["c"]))
+    torch.testing.assert_close(found, wanted)
 
 
 def test_the_page_on_streams_runs_and_its_model_learns(run):

@@ -50,6 +50,16 @@ def test_what_cannot_be_removed_is_told(folder, monkeypatch):
     assert kept.info().entries == 1
 
 
+def test_a_folder_that_cannot_be_written_is_told(folder, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    why = (
+        "cannot be written (Permission denied), so every process compiles anew: set CELDA_CACHE to a folder of your own"
+    )
+    assert told("info")[-1] == why
+    fill(folder, 10)
+    assert told("info")[-1] == why
+
+
 @pytest.mark.parametrize("command", ["info", "clear"])
 def test_a_folder_that_cannot_be_read_is_an_error_that_says_what_to_do(folder, command):
     folder.write_text("a file")

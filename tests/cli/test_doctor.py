@@ -51,11 +51,20 @@ def test_an_engine_that_cannot_run_says_why(monkeypatch):
 def test_the_environment_is_told(monkeypatch):
     monkeypatch.setenv("CELDA_ENGINE", "reference")
     assert "CELDA_ENGINE=reference is set" in told()
+    for same in ("", "auto"):
+        monkeypatch.setenv("CELDA_ENGINE", same)
+        assert "CELDA_ENGINE" not in told()
     monkeypatch.setenv("CELDA_ENGINE", "fast")
     ended = CliRunner().invoke(app, ["doctor"])
     assert isinstance(ended.exception, CeldaError)
     assert "CELDA_ENGINE='fast': there is no such engine" in str(ended.exception)
     assert "agrees with" in ended.stdout
+    assert "decides" not in ended.stdout
+    monkeypatch.setenv("CELDA_ENGINE", "gpu")
+    ended = CliRunner().invoke(app, ["doctor"])
+    why = "not built yet; on a GPU the reference runs"
+    assert why in ended.stdout
+    assert why in str(ended.exception)
 
 
 def test_a_wrong_engine_is_found_out(monkeypatch):

@@ -16,13 +16,27 @@ def test_the_cpu_engine_runs_floats_on_the_cpu():
     assert choose("auto", X.double()).engine == "cpu"
 
 
-@pytest.mark.parametrize(("x", "why"), [(X.bfloat16(), "bfloat16"), (X.to("meta"), "meta"), (X[:, :0], "empty")])
+@pytest.mark.parametrize(("x", "why"), [(X.bfloat16(), "bfloat16"), (X.to("meta"), "meta")])
 def test_what_it_cannot_run_goes_to_the_reference_and_the_plan_says_why(x, why):
     plan = choose("auto", x)
     assert plan.engine == "reference"
     assert why in plan.reason
     with pytest.raises(CeldaError, match=why):
         choose("cpu", x)
+
+
+@pytest.mark.parametrize("engine", ["auto", "cpu"])
+def test_an_empty_batch_needs_no_kernel(engine):
+    plan = choose(engine, X[:, :0])
+    assert (plan.engine, "empty" in plan.reason) == ("reference", True)
+    x = torch.randn(4, 0, 3, requires_grad=True)
+    layer = celda.LSTM(3, 5, 2, bidirectional=True, engine=engine)
+    y, (h, _) = layer(x, lengths=torch.zeros(0, dtype=torch.long))
+    assert (y.shape, h.shape) == ((4, 0, 10), (4, 0, 5))
+    y.sum().backward()
+    assert all(not p.grad.any() for p in layer.parameters())
+    with pytest.raises(CeldaError, match="bfloat16"):
+        choose("cpu", X[:, :0].bfloat16())
 
 
 def test_an_engine_can_be_asked_for_by_name():
@@ -38,6 +52,12 @@ def test_the_environment_decides_for_layers_left_at_auto(monkeypatch):
     assert choose("auto", X).engine == "reference"
     assert "CELDA_ENGINE=reference" in choose("auto", X).reason
     assert choose("cpu", X).engine == "cpu"
+    monkeypatch.setenv("CELDA_ENGINE", "")
+    assert choose("auto", X).engine == "cpu"
+    assert "CELDA_ENGINE" not in str(choose("auto", X))
+    monkeypatch.setenv("CELDA_ENGINE", "gpu")
+    with pytest.raises(CeldaError, match="CELDA_ENGINE='gpu': not built yet; on a GPU the reference runs"):
+        choose("auto", X)
     monkeypatch.setenv("CELDA_ENGINE", "fast")
     with pytest.raises(CeldaError, match="CELDA_ENGINE"):
         choose("auto", X)

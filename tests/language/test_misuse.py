@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from celda.language import CellError, cell, diagonal, gate, linear, parameter, time
+from celda.language import CellError, cell, diagonal, gate, linear, parameter, tanh, time
 
 PROLOGUE = """\
 import math
@@ -297,3 +297,20 @@ def test_a_decorator_above_does_not_hide_the_definition(tmp_path: Path):
     file.write_text(source)
     with pytest.raises(CellError, match=r"line 9:  def bad\(x\):  # wrong"):
         exec(compile(source, str(file), "exec"), {})
+
+
+def test_an_input_without_effect_is_told():
+    with pytest.warns(UserWarning, match="The input `image` has no effect on any state") as warned:
+
+        @cell
+        def blind(x, h, *, image):
+            return gate("h", tanh, linear(x, h))
+
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert "def blind(x, h, *, image):" in str(warned[0].message)
+    with pytest.warns(UserWarning, match="The input `x` has no effect"):
+
+        @cell
+        def generator(x, h):
+            return gate("h", tanh, linear(h))

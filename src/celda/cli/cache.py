@@ -16,8 +16,13 @@ cache = typer.Typer(help="The kernels that the CPU engine has compiled and keeps
 @cache.command()
 def info() -> None:
     """Say where compiled kernels are kept, how many there are, and their size."""
-    found = _readable().info()
+    kept = _readable()
+    found, hindrance = kept.info(), kept.hindrance()
     show(f"folder: {found.folder}", f"compiled kernels: {found.entries:,}", f"size: {size(found.bytes)}")
+    if hindrance is not None:
+        show(
+            f"cannot be written ({hindrance}), so every process compiles anew: set CELDA_CACHE to a folder of your own"
+        )
 
 
 @cache.command()

@@ -28,7 +28,7 @@ def doctor() -> None:
     import torch
 
     import celda
-    from celda.engines import choose
+    from celda.engines import PLANNED, choose
     from celda.errors import CeldaError
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none that torch can use"
@@ -48,15 +48,16 @@ def doctor() -> None:
     compiler = _compiler() if hindrance is None else []
     engines = [
         ("cpu", "no" if hindrance else "yes", hindrance or "kernels compiled for each cell and this processor"),
-        ("gpu", "no", "not built yet; on a GPU the reference runs"),
+        *((name, "no", why) for name, why in PLANNED.items()),
         ("reference", "yes", "torch operations in a loop: any cell, dtype and device"),
     ]
     show(table("This machine", ("", ""), [*rows, *compiler]), "")
     show(table("Engines", ("engine", "runs here", "why"), engines), "")
     good = _check("reference" if hindrance else "cpu")
-    if "CELDA_ENGINE" in os.environ:
-        show(f"CELDA_ENGINE={os.environ['CELDA_ENGINE']} is set, and decides for every layer left at 'auto'")
-    show(str(choose("auto", torch.zeros(1))))  # an error where CELDA_ENGINE names no engine
+    plan, asked = choose("auto", torch.zeros(1)), os.environ.get("CELDA_ENGINE") or "auto"  # an error where it is none
+    if asked != "auto":
+        show(f"CELDA_ENGINE={asked} is set, and decides for every layer left at 'auto'")
+    show(str(plan))
     if not good:
         raise typer.Exit(1)
 

@@ -1,7 +1,8 @@
 """Which engine runs a call, and why: never silently.
 
 An engine is a function from a `Call` to a `Result`. `reference` runs anything; `cpu` is compiled for the cell and the
-processor. `CELDA_ENGINE=reference` (or `cpu`) in the environment decides for every layer that was left at "auto".
+processor. `CELDA_ENGINE=reference` (or `cpu`) in the environment decides for every layer that was left at "auto"; an
+empty `CELDA_ENGINE` is none.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from celda.engines.stream import Stream, onlooker
 from celda.errors import CeldaError
 
 NAMES = ("reference", "cpu")
+PLANNED = {"gpu": "not built yet; on a GPU the reference runs"}  # engines to be, and what is there meanwhile
 _HAS_COMPILER = find_spec("llvmlite") is not None
 
 
@@ -58,7 +60,8 @@ class Plan:
 def check_engine(engine: str, given: str = "engine") -> None:
     """`engine`, which was given as `given`, is "auto" or names an engine."""
     if engine not in ("auto", *NAMES):
-        raise CeldaError(f"{given}={engine!r}: there is no such engine; write 'auto', {', '.join(map(repr, NAMES))}.")
+        told = PLANNED.get(engine, "there is no such engine") if isinstance(engine, str) else "there is no such engine"
+        raise CeldaError(f"{given}={engine!r}: {told}. Write 'auto', {', '.join(map(repr, NAMES))}.")
 
 
 def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
@@ -67,13 +70,15 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
     Raises CeldaError where the cpu engine was asked for by name and cannot run the input.
     """
     asked, by = engine, f"engine={engine!r}"
-    if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE", "auto")) != "auto":
+    if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE") or "auto") != "auto":
         by = f"CELDA_ENGINE={asked}"
         check_engine(asked, "CELDA_ENGINE")
     check_engine(asked)
     if asked == "reference":
         return Plan("reference", f"{by} was asked for")
     hindrance = _hindrance(x, others)
+    if hindrance is None and x.numel() == 0:
+        return Plan("reference", "the batch is empty, so there is nothing to compute")
     if hindrance is None:
         reason = "kernels compiled for this cell and processor" if asked == "auto" else f"{by} was asked for"
         reason += ", on one thread because this process is the child of a fork" if forked() else ""
@@ -91,8 +96,6 @@ def _hindrance(x: Tensor, others: Sequence[Tensor]) -> str | None:
         return f"the input is on {x.device} and the fused kernels run on the CPU"
     if x.dtype not in (torch.float32, torch.float64):
         return f"the input is {x.dtype} and the fused kernels compute in float32 and float64"
-    if x.numel() == 0:
-        return "the batch is empty"
     if torch._C._are_functorch_transforms_active():
         return "torch.func transforms see through torch operations only"
     if forward_ad._current_level >= 0:
@@ -127,6 +130,7 @@ def _engine(name: str) -> Callable[[Call], Result]:
 
 __all__ = [
     "NAMES",
+    "PLANNED",
     "Call",
     "Engine",
     "Plan",

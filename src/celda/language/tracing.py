@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import numbers
 import re
+import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 
@@ -234,7 +235,7 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         _current.reset(token)
     outputs = _outputs(returned, states, name, last_line(function))
     _check_names(trace, outputs, (x, *further))
-    _check_use(trace, outputs, here)
+    _check_use(trace, outputs, (x, *further), here)
     return Cell(
         name=name,
         doc=inspect.cleandoc(function.__doc__ or ""),
@@ -324,8 +325,9 @@ def _check_names(trace: Trace, outputs: dict[str, Node], inputs: tuple[str, ...]
             raise mistake(what, f'gate("{name}_gate", ...), or return it as the new {name}', node.line)
 
 
-def _check_use(trace: Trace, outputs: dict[str, Node], here: Line) -> None:
+def _check_use(trace: Trace, outputs: dict[str, Node], inputs: tuple[str, ...], here: Line) -> None:
     used = set(topological(outputs.values()))
+    read = {node.name for node in used if node.op == "input"}
     for name, node in trace.gates.items():
         if node not in used:
             what = f'The gate "{name}" has no effect on any state.'
@@ -336,3 +338,7 @@ def _check_use(trace: Trace, outputs: dict[str, Node], here: Line) -> None:
             raise mistake(what, "use it in what is returned, or delete it", node.line)
     if not trace.learned:
         raise mistake("The cell learns nothing.", 'gate("h", tanh, linear(x, h))', here)
+    for name in inputs:
+        if name not in read:  # a generator that is started by its state alone is rare, but it can be meant
+            told = mistake(f"The input `{name}` has no effect on any state.", f"linear({name}, h)", here)
+            warnings.warn_explicit(str(told), UserWarning, here.file, here.number)

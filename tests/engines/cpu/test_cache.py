@@ -1,6 +1,7 @@
 import ctypes
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from celda.engines.cpu.emit import Emit
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CELDA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "_warned", False)
     return tmp_path / "cache" / "kernels"
 
 
@@ -82,7 +84,11 @@ def test_what_others_may_write_is_not_run(folder):
 def test_without_a_place_to_write_kernels_are_in_memory(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no directory")
     monkeypatch.setenv("CELDA_CACHE", str(tmp_path / "file"))
-    assert [load(), load()] == [1, 1]
+    told = f"cannot be kept in {tmp_path / 'file' / 'kernels'} (Not a directory), so every process compiles them anew"
+    with pytest.warns(UserWarning, match=re.escape(told)) as warned:
+        assert [load(), load()] == [1, 1]
+    assert len(warned) == 1
+    assert cache.hindrance() == f"{tmp_path / 'file'} is a file"
     assert cache.info().entries == 0
     assert cache.clear().entries == 0
 
@@ -92,7 +98,8 @@ def test_a_full_disk_leaves_nothing_behind(folder, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    assert load() == 1
+    with pytest.warns(UserWarning, match="No space left on device"):
+        assert load() == 1
     assert list(folder.iterdir()) == []
 
 
@@ -100,7 +107,9 @@ def test_a_user_without_a_home(tmp_path, monkeypatch):
     monkeypatch.delenv("CELDA_CACHE")
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: Path("~/.cache/celda"))
     monkeypatch.chdir(tmp_path)
-    assert load() == 1
+    with pytest.warns(UserWarning, match="there is no home directory"):
+        assert load() == 1
+    assert cache.hindrance() == "there is no home directory"
     assert not (tmp_path / "~").exists()
 
 
@@ -109,6 +118,19 @@ def test_a_relative_folder_is_taken_from_where_one_is(tmp_path, monkeypatch):
     monkeypatch.setenv("CELDA_CACHE", "here")
     assert [load(), load()] == [1, 0]
     assert cache.info().folder == tmp_path / "here" / "kernels"
+
+
+def test_a_folder_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CELDA_CACHE", "~/zzz")
+    assert load() == 1
+    assert cache.info().folder == tmp_path / "zzz" / "kernels"
+    assert cache.hindrance() is None
+    assert not (tmp_path / "~").exists()
+    monkeypatch.setenv("CELDA_CACHE", "~nobody-of-this-name/zzz")
+    assert cache.folder() == tmp_path / "~nobody-of-this-name" / "zzz" / "kernels"
 
 
 def test_info_and_clear(folder):

@@ -2,7 +2,8 @@
 
 An entry is a file named after all it depends on, with the digest of its contents before them. It is written aside and
 renamed, so any number of processes may read and write at once. A damaged one counts as absent, and so does one that
-another user could have written, as it will be run. Where nothing can be written, kernels live in memory alone.
+another user could have written, as it will be run. Where nothing can be written, kernels live in memory alone, and a
+warning says so, once a process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +30,8 @@ from celda.engines.cpu import jit, machine
 _DIGEST = hashlib.sha256().digest_size
 _SUFFIX = ".kernel"
 _MOST = 4096  # entries: about 300 MB
+_HOMELESS = "there is no home directory"
+_warned = False
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,38 @@ def load(key: str, build: Callable[[], ir.Module], names: Iterable[str]) -> jit.
     code = _read(path)
     if code is None:
         code = jit.object_code(build())
-        _write(path, code)
+        if hindrance := _write(path, code):
+            _warn(hindrance)
     return jit.Compiled(code, names)
 
 
 def folder() -> Path:
     """Where compiled kernels are kept: under CELDA_CACHE or, failing that, the user's cache directory."""
     chosen = os.environ.get("CELDA_CACHE")
-    return (Path(chosen).absolute() if chosen else platformdirs.user_cache_path("celda", appauthor=False)) / "kernels"
+    if not chosen:
+        return platformdirs.user_cache_path("celda", appauthor=False) / "kernels"
+    place = Path(chosen)
+    with contextlib.suppress(RuntimeError):  # ~somebody who is not there: a name like any other, as a shell has it
+        place = place.expanduser()
+    return place.absolute() / "kernels"
+
+
+def hindrance() -> str | None:
+    """Why nothing can be written to the folder, or None where it can or could be made; nothing is made to find out."""
+    place = folder()
+    if not place.is_absolute():
+        return _HOMELESS
+    for there in (place, *place.parents):
+        try:
+            status = there.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return error.strerror
+        if not stat.S_ISDIR(status.st_mode):
+            return f"{there} is a file"
+        return None if os.access(there, os.W_OK | os.X_OK) else "Permission denied"
+    return None
 
 
 def info() -> Info:
@@ -108,11 +136,11 @@ def _read(path: Path) -> bytes | None:
     return None if strange or hashlib.sha256(code).digest() != digest else code
 
 
-def _write(path: Path, code: bytes) -> None:
-    """Add an entry; a directory that cannot be written to is not the caller's concern."""
-    if not path.is_absolute():  # a user without a home
-        return
-    with contextlib.suppress(OSError):
+def _write(path: Path, code: bytes) -> str | None:
+    """Add an entry; why that cannot be done, or None where it was."""
+    if not path.is_absolute():
+        return _HOMELESS
+    try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
@@ -123,6 +151,20 @@ def _write(path: Path, code: bytes) -> None:
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _warn(hindrance: str) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"Compiled kernels cannot be kept in {folder()} ({hindrance}), so every process compiles them anew: set "
+            "CELDA_CACHE to a folder of your own.",
+            stacklevel=3,
+        )
 
 
 def _drop() -> None:

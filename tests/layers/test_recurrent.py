@@ -58,7 +58,7 @@ def test_resets_part_a_sequence_in_both_directions(name, bidirectional):
     y, _ = layer(x, resets=resets, **inputs)
     whole, _ = layer(x, **inputs)
     first, _ = layer(x[:3], **inputs)
-    second, _ = layer(x[3:], **inputs)
+    second, _ = layer(x[3:], start=3, **inputs)
     same(y[:, 0], whole[:, 0])
     same(y[:3, 1], first[:, 1])
     same(y[3:, 1], second[:, 1])
@@ -92,7 +92,7 @@ def test_a_state_carried_over_two_calls_equals_one_call(name):
     x, inputs = torch.randn(8, 2, 3, dtype=F64), further(layer, 2)
     y, state = layer(x, **inputs)
     first, between = layer(x[:3], **inputs)
-    second, last = layer(x[3:], between, **inputs)
+    second, last = layer(x[3:], between, start=3, **inputs)
     same(y, torch.cat([first, second]))
     for a, b in zip(as_tuple(state), as_tuple(last), strict=True):
         same(a, b)

@@ -19,9 +19,9 @@ def proper(cell: Cell, state: str, value: Tensor) -> Tensor:
 def random_weights(
     cell: Cell, hidden: int, generator: torch.Generator, widths: Mapping[str, int] = WIDTHS, bias: bool = True
 ) -> dict[str, Tensor]:
-    """Weights of one layer of `cell`, float64, normal with a standard deviation of 0.5."""
+    """Weights of one layer of `cell`, float64, normal with a standard deviation of 0.5, and its constants."""
     columns = {"hidden": hidden, **widths}
-    return {
+    found = {
         w.name: 0.5
         * torch.randn(
             (w.blocks * hidden, *([columns[w.columns]] if w.columns else [])), dtype=torch.float64, generator=generator
@@ -29,6 +29,8 @@ def random_weights(
         for w in cell.weights
         if bias or not w.is_bias
     }
+    constants = {n: (torch.arange(hidden) * count // hidden).double() for n, count in cell.constants.items()}
+    return found | constants
 
 
 def random_call(

@@ -91,6 +91,14 @@ def test_the_page_beside_torch_runs(run):
     torch.testing.assert_close(found, wanted)
 
 
+def test_the_page_on_options_runs(run):
+    names = run("docs/options.md")
+    assert names["y"].equal(names["again"])
+    assert not names["y"].equal(names["mean"])
+    assert names["forgets"].shape == (20, 8, 16)
+    assert names["gated"].highway_weight_l3.shape == (32, 32)
+
+
 def test_the_page_on_streams_runs_and_its_model_learns(run):
     names = run("docs/streams.md")
     assert names["losses"][-1] < 0.6 * names["losses"][0]

@@ -7,10 +7,11 @@ from functools import partial
 from torch import nn
 
 import celda
-from benchmarks import cells
-from benchmarks.contenders import gemm, layers, loops, onnx_lstm, scan, steps
+from benchmarks import custom
+from benchmarks.contenders import any_cell, gemm, layers, loops, onnx_lstm, scan, steps
 from benchmarks.contenders.contender import Contender, Ready, Task
 from benchmarks.rows import Key
+from celda.cells import CELLS
 
 _ONNX = ("onnx", "onnxruntime")
 _OPENVINO = ("onnx", "openvino")
@@ -50,8 +51,8 @@ TASKS: dict[str, Task] = {
         )
         for name, cell, step in (
             ("peephole", "peephole_lstm", loops.Peephole),
-            ("cifg", cells.cifg, loops.Coupled),
-            ("two_speed", cells.two_speed, loops.TwoSpeed),
+            ("cifg", custom.cifg, loops.Coupled),
+            ("two_speed", custom.two_speed, loops.TwoSpeed),
         )
     },
     "lstm inference": Task(
@@ -72,6 +73,12 @@ TASKS: dict[str, Task] = {
             "nn.LSTMCell": Contender(steps.lstm_cell),
         },
     ),
+    **{
+        f"cell {name}": Task(
+            True, {"celda": Contender(any_cell.train(cell)), "PyTorch loop": Contender(any_cell.train_loop(cell))}
+        )
+        for name, cell in (CELLS | custom.OPTED).items()
+    },
     "gemm": Task(True, {"oneDNN": Contender(gemm.onednn), "torch.mm": Contender(gemm.mm)}),
 }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks import cells
+from benchmarks import custom
 from benchmarks.contenders import TASKS
 from benchmarks.rows import FIRST_CALLS, NAMES, ROWS
 from benchmarks.shapes import BATCHES, GRID, LARGE, SMALL, STREAMS, Shape, flops
@@ -51,6 +51,6 @@ def test_the_cell_of_the_readme_is_the_one_that_is_measured():
     (block,) = (b for b in re.findall(r"```python\n(.*?)```", README, re.S) if "def two_speed" in b)
     names = {"torch": torch}
     exec(compile(block.split("print(")[0], "README.md", "exec"), names)
-    assert names["two_speed"].equations() == cells.two_speed.equations()
-    assert names["two_speed"].weights == cells.two_speed.weights
-    assert isinstance(cells.cifg, language.Cell)
+    assert names["two_speed"].equations() == custom.two_speed.equations()
+    assert names["two_speed"].weights == custom.two_speed.weights
+    assert isinstance(custom.cifg, language.Cell)

@@ -21,6 +21,11 @@ EQUATIONS = {
     "image_rnn": [
         "h_t = tanh(W_h x_t + R_h h_{t-1} + V_h image + b_h)",
     ],
+    "clockwork_rnn": [
+        "new_t = tanh(W_new x_t + R_new h_{t-1} + b_new)",
+        "h_t = (new_t if t mod (8 if group_4 ≥ 3 else (4 if group_4 ≥ 2 else (2 if group_4 ≥ 1 else 1))) = 0"
+        " else h_{t-1})",
+    ],
     "indrnn": [
         "h_t = relu(W_h x_t + b_h + p_h ⊙ h_{t-1})",
     ],

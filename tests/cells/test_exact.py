@@ -253,6 +253,8 @@ def test_gradients_are_those_of_finite_differences(name):
     """All but the truncated ones, which are others on purpose."""
     call = random_call(CELLS[name], steps=3, batch=2, hidden=2)
     given = [t.clone().requires_grad_() for t in (*call.inputs.values(), *call.states, *call.weights.values())]
+    for constant, name in zip(given[-len(call.weights) :], call.weights, strict=True):
+        constant.requires_grad_(name not in call.cell.constants)
 
     def compute(*tensors: Tensor) -> tuple[Tensor, ...]:
         rest = iter(tensors)

@@ -123,7 +123,7 @@ def test_the_functions_of_the_language_make_their_node(name, given):
 
 def test_every_function_of_the_language_is_an_operation_or_part_of_tracing():
     options = {name for name in L.__all__ if getattr(L, name).__module__ == "celda.language.transforms"}
-    tracing = {"cell", "diagonal", "gate", "linear", "mask", "parameter", "time"} | options
+    tracing = {"cell", "diagonal", "gate", "group", "linear", "mask", "parameter", "time"} | options
     functions = {name for name in L.__all__ if inspect.isfunction(getattr(L, name))}
     assert functions - tracing <= set(OPERATIONS)
     operators = {"add", "subtract", "multiply", "divide", "remainder", "negate", *COMPARISONS}

@@ -33,6 +33,7 @@ from tests.language.graphs import block, forward
 
 H, I, B = 4, 3, 5  # noqa: E741
 F64 = torch.float64
+LSTM = CELLS["lstm"]
 NAMES = ("lstm", "gru", "rnn", "peephole_lstm")
 GATES = {"lstm": "ifgo", "peephole_lstm": "ifgo", "gru": "rzn", "rnn": "h"}
 
@@ -304,6 +305,19 @@ def test_zoneout_at_its_ends(name):
             same(new_states(each, step, weights), wanted)
 
 
+def test_states_are_zoned_out_by_name_each_with_a_probability_of_its_own():
+    taken = zoneout(zoneout(LSTM, 0.5, "c"), 0.05, "h")
+    assert taken.name == "zoneout(zoneout(lstm, 0.5, c), 0.05, h)"
+    assert {n: m.probability for n, m in taken.masks.items()} == {"zoneout_c": 0.5, "zoneout_h": 0.05}
+    step, weights = step_of(taken)
+    plain = by_hand("lstm", step, weights)
+    same(
+        new_states(taken, step, weights), {s: torch.where(step[f"zoneout_{s}"] == 1, step[s], plain[s]) for s in plain}
+    )
+    step["zoneout_c"] = torch.ones(B, H, dtype=F64)
+    same(new_states(zoneout(LSTM, 1, "c"), step, weights), {"h": plain["h"], "c": step["c"]})
+
+
 def test_zoneout_of_a_state_that_nothing_reads():
     @cell
     def forgetful(x, h, c):
@@ -437,7 +451,6 @@ def deaf(x, h):
     return gate("f", sigmoid, linear(x)) * h + exp(-abs(h)) * gate("g", tanh, linear(x) + diagonal(h))
 
 
-LSTM = CELLS["lstm"]
 MISTAKES = {
     "a name": (lambda: zoneout("lstm", 0.1), "CELLS['lstm']"),
     "a function": (lambda: recurrent_dropout(lambda x, h: h, 0.1), "recurrent_dropout takes a cell"),
@@ -460,6 +473,7 @@ MISTAKES = {
     "a limit that is none": (lambda: clip_state(LSTM, float("nan")), "a number above 0"),
     "a limit in words": (lambda: clip_state(LSTM, "c"), "a number above 0"),
     "no such state": (lambda: clip_state(LSTM, 1.0, "n"), "no state 'n'; it has h, c"),
+    "no such state to keep": (lambda: zoneout(LSTM, 0.1, "n"), "no state 'n'; it has h, c"),
     "no such gate to couple": (lambda: couple(CELLS["gru"]), "no gate 'i'; it has r, z, n"),
     "no such gate to couple to": (lambda: couple(LSTM, "i", "k"), "no gate 'k'"),
     "the wrong way round": (lambda: couple(late_forget), "gate='f', to='i'"),

@@ -60,7 +60,7 @@ MISTAKES = {
     "zoneout": (lambda: lstm(zoneout=1.5), "zoneout=1.5 is no probability"),
     "layer norm": (lambda: lstm(layer_norm=1), "layer_norm=1 is neither True nor False"),
     "recurrent dropout": (lambda: lstm(recurrent_dropout=1), "recurrent_dropout=1 is no probability"),
-    "heads": (lambda: lstm(heads=2), "heads is not built yet"),
+    "heads": (lambda: lstm(heads=2), "hidden_size=5 cannot be cut into 2 heads"),
     "numpy input": (lambda: lstm()(X.numpy()), "ndarray"),
     "wrong width": (lambda: lstm()(X[..., :2]), "input_size=3"),
     "one dimension": (lambda: lstm()(X[0, 0]), "shape (3)"),

@@ -11,21 +11,26 @@ from celda.language.operations import maximum, minimum, normalize
 from celda.language.rewriting import Rewriting
 
 
-def zoneout(cell: Cell, probability: float) -> Cell:
+def zoneout(cell: Cell, probability: float, *states: str) -> Cell:
     """In training each unit of each state keeps its old value with this probability (Krueger et al. 2016).
 
     In evaluation the mean of both is taken. Other states see the new values as they were before zoneout, as in the
-    paper.
+    paper. `states` names those that are meant, by default all: the paper's setting for text is
+    `zoneout(zoneout(lstm, 0.5, "c"), 0.05, "h")`.
     """
     _check("zoneout", cell, probability)
+    _check_states(cell, states)
     rewriting = Rewriting(cell)
     rewriting.run(rewriting.same)
     outputs = {}
     for state, node in cell.outputs.items():
+        if states and state not in states:
+            outputs[state] = rewriting.becomes[node]
+            continue
         kept = rewriting.mask(f"zoneout_{state}", probability, every_step=True)
         old = next((n for n in cell.nodes if n.op == "state" and n.name == state), None) or Node("state", name=state)
         outputs[state] = (kept * Value(old) + (1 - kept) * Value(rewriting.becomes[node])).node
-    return rewriting.cell(f"zoneout({cell.name}, {probability:g})", _doc(cell, "zoneout"), outputs)
+    return rewriting.cell(_name("zoneout", cell, f"{probability:g}", *states), _doc(cell, "zoneout"), outputs)
 
 
 def recurrent_dropout(cell: Cell, probability: float) -> Cell:
@@ -49,7 +54,7 @@ def recurrent_dropout(cell: Cell, probability: float) -> Cell:
     rewriting.run(rule)
     if not dropped:
         raise CellError(f"recurrent_dropout has nothing to drop: no matrix of {cell.name} multiplies a state.")
-    return rewriting.cell(f"recurrent_dropout({cell.name}, {probability:g})", _doc(cell, "recurrent dropout"))
+    return rewriting.cell(_name("recurrent_dropout", cell, f"{probability:g}"), _doc(cell, "recurrent dropout"))
 
 
 def candidate_dropout(cell: Cell, probability: float, gate: str | None = None) -> Cell:
@@ -74,7 +79,8 @@ def candidate_dropout(cell: Cell, probability: float, gate: str | None = None) -
         same = rewriting.same(node, args)
         return (Value(same) * factor).node if node is chosen else same
 
-    return rewriting.run(rule).cell(f"candidate_dropout({cell.name}, {probability:g})", _doc(cell, "candidate dropout"))
+    name = _name("candidate_dropout", cell, f"{probability:g}", *([gate] if gate else []))
+    return rewriting.run(rule).cell(name, _doc(cell, "candidate dropout"))
 
 
 def clip_state(cell: Cell, limit: float, *states: str) -> Cell:
@@ -85,8 +91,7 @@ def clip_state(cell: Cell, limit: float, *states: str) -> Cell:
     _check_cell("clip_state", cell)
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
         raise CellError(f"clip_state cannot hold a state within {limit!r}: write a number above 0.")
-    if unknown := [state for state in states if state not in cell.states]:
-        raise CellError(f"{cell.name} has no state {unknown[0]!r}; it has {', '.join(cell.states)}.")
+    _check_states(cell, states)
     chosen = {cell.outputs[state] for state in (states or cell.states[1:] or cell.states)}
     rewriting = Rewriting(cell)
 
@@ -94,7 +99,7 @@ def clip_state(cell: Cell, limit: float, *states: str) -> Cell:
         same = rewriting.same(node, args)
         return maximum(minimum(Value(same), float(limit)), -float(limit)).node if node in chosen else same
 
-    return rewriting.run(rule).cell(f"clip_state({cell.name}, {limit:g})", _doc(cell, "its memory clipped"))
+    return rewriting.run(rule).cell(_name("clip_state", cell, f"{limit:g}", *states), _doc(cell, "its memory clipped"))
 
 
 def layer_norm(cell: Cell, bias: bool = True) -> Cell:
@@ -167,8 +172,8 @@ def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:
         rewriting.becomes[node] = (
             (1 - Value(rewriting.becomes[other])).node if node is chosen else rewriting.same(node, args)
         )
-    which = "" if (gate, to) == ("i", "f") else f", {gate}, {to}"
-    return rewriting.cell(f"couple({cell.name}{which})", _doc(cell, f"{gate} = 1 - {to}"))
+    which = () if (gate, to) == ("i", "f") else (gate, to)
+    return rewriting.cell(_name("couple", cell, *which), _doc(cell, f"{gate} = 1 - {to}"))
 
 
 def weight_drop(cell: Cell, probability: float) -> Cell:
@@ -176,9 +181,19 @@ def weight_drop(cell: Cell, probability: float) -> Cell:
     _check("weight_drop", cell, probability, below=True)
     if not any(weight.columns == HIDDEN for weight in cell.weights):
         raise CellError(f"weight_drop has nothing to drop: no matrix of {cell.name} multiplies a state.")
-    name = f"weight_drop({cell.name}, {probability:g})"
+    name = _name("weight_drop", cell, f"{probability:g}")
     dropped = cell.weight_drop + probability - cell.weight_drop * probability  # what each of them drops
     return replace(cell, name=name, doc=_doc(cell, "weight drop"), weight_drop=dropped)
+
+
+def _name(option: str, cell: Cell, *arguments: str) -> str:
+    """What a cell with an option is called: as it is written."""
+    return f"{option}({', '.join((cell.name, *arguments))})"
+
+
+def _check_states(cell: Cell, states: tuple[str, ...]) -> None:
+    if unknown := [state for state in states if state not in cell.states]:
+        raise CellError(f"{cell.name} has no state {unknown[0]!r}; it has {', '.join(cell.states)}.")
 
 
 def _gate(cell: Cell, name: str) -> Node:

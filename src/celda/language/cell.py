@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -58,6 +58,14 @@ class Mask:
 
     probability: float
     every_step: bool
+
+
+def in_order(masks: Mapping[str, Mask], roots: Iterable[Node]) -> dict[str, Mask]:
+    """The masks that `roots` need, as their nodes come.
+
+    So two cells with the same step draw in the same order, and a kernel that was compiled for one is right for both.
+    """
+    return {node.name: masks[node.name] for node in topological(roots) if node.op == "mask"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,10 @@ from celda.language import (
     recurrent_dropout,
     tanh,
     weight_drop,
+    where,
     zoneout,
 )
+from celda.layers.masks import bernoulli
 from tests.layers.test_compile import compiled, operators
 
 T, B, I, H = 6, 3, 4, 5  # noqa: E741
@@ -56,7 +58,7 @@ def seeded(layer, *args, seed=7, **options):
 
 def drawn(steps, probability):
     """A mask as a layer draws it, at the place of torch's generator."""
-    return torch.empty(steps, B, H, dtype=F64).bernoulli_(probability).expand(T, B, H)
+    return (torch.rand(steps, B, H) < probability).double().expand(T, B, H)
 
 
 def close(found, wanted):
@@ -163,6 +165,45 @@ def test_masks_are_drawn_once_a_step_or_once_a_sequence_anew_for_each_layer_and_
         assert len({tuple(row.tolist()) for row in values[0, 0]}) == B  # each sequence its own
     assert (sequence == sequence[:, :1]).all()  # the same at every step
     assert len({tuple(row.flatten().tolist()) for row in step[0]}) == T
+
+
+@cell
+def noisy(x, h, c):
+    """A matrix multiplies a mask, and a mask chooses."""
+    g = gate("g", tanh, linear(x, h * mask("heard", 0.9, every="sequence"), mask("pattern", 0.5)))
+    c = where(mask("written", 0.25) > 0.5, g, c)
+    return tanh(c), c
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_masks_of_a_cell_of_ones_own_on_every_engine(training):
+    fast, slow = (make(noisy, engine=engine).train(training) for engine in ("cpu", "reference"))
+    (y, state), wanted = seeded(fast, numbers()), seeded(slow, numbers())
+    close((y, state), wanted)
+    gradients = (torch.autograd.grad(v.square().sum(), m.parameters()) for v, m in ((y, fast), (wanted[0], slow)))
+    close(*gradients)
+
+
+def test_masks_are_the_same_in_every_dtype_and_right_at_the_ends():
+    like = torch.empty(0, dtype=F64)
+    torch.manual_seed(0)
+    wanted = bernoulli((100, 100), 0.3, like)
+    assert wanted.dtype == F64
+    assert wanted.mean().item() == pytest.approx(0.3, abs=0.02)
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        assert torch.equal(bernoulli((100, 100), 0.3, like.to(dtype)), wanted.to(dtype))
+    assert not bernoulli((100, 100), 0.0, like).any()
+    assert bernoulli((100, 100), 1.0, like).all()
+
+
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_the_order_of_options_does_not_decide_what_is_drawn(engine):
+    one = recurrent_dropout(zoneout(LSTM, 0.3), 0.2)  # the same step: its kernels are one in the cache
+    other = zoneout(recurrent_dropout(LSTM, 0.2), 0.3)
+    assert list(one.masks) == list(other.masks)
+    found, wanted = (seeded(make(each, engine=engine), numbers()) for each in (one, other))
+    close(found, wanted)
 
 
 def test_units_keep_their_value_with_the_probability_of_zoneout():

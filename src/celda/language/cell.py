@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -87,6 +87,14 @@ class Mask:
     every_step: bool
 
 
+def in_order(masks: Mapping[str, Mask], roots: Iterable[Node]) -> dict[str, Mask]:
+    """The masks that `roots` need, as their nodes come.
+
+    So two cells with the same step draw in the same order, and a kernel that was compiled for one is right for both.
+    """
+    return {node.name: masks[node.name] for node in topological(roots) if node.op == "mask"}
+
+
 @dataclass(frozen=True, eq=False)
 class Cell:
     """A recurrent cell, traced from its equations.
@@ -122,7 +130,7 @@ class Cell:
         """A cell never changes, so copies of a layer share it."""
         return self
 
-    @cached_property
+    @property
     def is_structured(self) -> bool:
         """Whether some of what engines are given is not just what is learned."""
         return bool(self.constants) or any(weight.groups for weight in self.weights)

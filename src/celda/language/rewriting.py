@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 
-from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
+from celda.language.cell import Cell, LinearMap, Mask, Term, Weight, in_order
 from celda.language.expression import LEAVES, SCALAR, Node, Value, pointwise, topological, value_of
 from celda.language.operations import stop_gradient
 
@@ -88,7 +88,6 @@ class Rewriting:
         vectors = {node: name for node, name in self.vectors.items() if node in used}
         learned = {name for m in linear.values() for name, _ in m.biases} | {*vectors.values()}
         learned |= {term.weight for m in linear.values() for term in m.terms}
-        masks = {node.name for node in used if node.op == "mask"}
         return replace(
             self.old,
             name=name,
@@ -98,7 +97,7 @@ class Rewriting:
             linear=linear,
             vectors=vectors,
             weights=tuple(w for w in weights if w.name in learned),
-            masks={name: mask for name, mask in self.masks.items() if name in masks},
+            masks=in_order(self.masks, [*gates.values(), *outputs.values()]),
         )
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from celda.language.cell import Cell, Groups, LinearMap, Mask, Term, Weight
+from celda.language.cell import Cell, Groups, LinearMap, Mask, Term, Weight, in_order
 from celda.language.errors import CellError, Line, first_line, last_line, line_of, mistake
 from celda.language.expression import HIDDEN, SCALAR, Node, Value, is_probability, number_of, topological, value_of
 from celda.language.operations import OPERATIONS
@@ -246,7 +246,7 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         linear=trace.linear,
         vectors=trace.vectors,
         weights=trace.arrays(),
-        masks=trace.masks,
+        masks=in_order(trace.masks, [*trace.gates.values(), *outputs.values()]),
         constants=trace.constants,
     )
 

@@ -67,7 +67,11 @@ class Case:
 
 
 def cases(
-    cells: Sequence[str], hidden: Sequence[int], gradients: bool = True, factors: Mapping[str, Sequence] = KERNELS
+    cells: Sequence[str],
+    hidden: Sequence[int],
+    gradients: bool = True,
+    factors: Mapping[str, Sequence] = KERNELS,
+    choices: Mapping[str, Sequence] = OPTIONS,
 ) -> list[tuple[str, Case]]:
     """Cells by name and cases for them.
 
@@ -77,7 +81,7 @@ def cases(
     kernels, found = covering({"cell": cells, "hidden": hidden, **factors}, seed=0), []
     for number, name in enumerate(cells):
         own = [k for k in kernels if k["cell"] == name]
-        options = OPTIONS | ({} if gradients else {"loss": ("",), "cut": (False,)})
+        options = choices | ({} if gradients else {"loss": ("",), "cut": (False,)})
         for chosen in covering({"kernel": own, **options}, seed=number):
             all_of_it = chosen.pop("kernel") | chosen
             batch = BATCHES[all_of_it.pop("few")][all_of_it.pop("larger")]

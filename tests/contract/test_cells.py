@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from celda.cells import CELLS
 from celda.engines.cpu import kernels, passes
 from celda.language import Cell
-from tests.contract.cases import ENGINES, HIDDEN, Case, cases, exact, make, same, values
+from tests.contract.cases import ENGINES, HIDDEN, OPTIONS, Case, cases, exact, make, same, values
 from tests.contract.odd import ODD
 from tests.contract.options import OPTED
 from tests.strategies import random_cells
@@ -16,12 +16,13 @@ from tests.strategies import random_cells
 ALL = {**CELLS, **OPTED, **ODD}
 MANY = {"dtype": (torch.float32,), "resets": (True,), "few": (False,)}
 FEW = {"dtype": (torch.float64,), "resets": (True,), "few": (True,)}
+FEWER = OPTIONS | {"larger": (1,), "steps": (7,), "width": (5,), "threads": (2,), "loss": ("both",)}
 CASES = [
     *cases(list(CELLS), HIDDEN),
     *cases(list(CELLS), (7,), gradients=False, factors=MANY),
     *cases(list(ODD), (17,), factors=FEW),  # of cells that nobody ships fewer
     *cases(list(ODD), (7,), gradients=False, factors=MANY),
-    *cases(list(OPTED), (17,), factors=FEW),
+    *cases(list(OPTED), (17,), factors=FEW, choices=FEWER),  # of these there are hundreds
 ]
 
 

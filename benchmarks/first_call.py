@@ -44,7 +44,7 @@ def once(threads: int) -> dict[str, float]:
 
     engine, x = perf_counter() - start, torch.randn(20, 4, 8)
     start = perf_counter()
-    from benchmarks.cells import two_speed
+    from benchmarks.custom import two_speed
 
     layer = celda.Recurrent(two_speed, 8, 64, engine="cpu")
     seconds = []

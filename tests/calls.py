@@ -40,5 +40,6 @@ def random_call(
     g = torch.Generator().manual_seed(seed)
     normal = lambda *size: torch.randn(size, dtype=torch.float64, generator=g)  # noqa: E731
     inputs = {name: normal(steps, batch, WIDTHS[name]) for name in cell.inputs}
+    inputs |= {name: normal(steps, batch, hidden) for name in cell.below}
     states = tuple(proper(cell, name, normal(batch, hidden)) for name in cell.states)
     return Call(cell, inputs, states, random_weights(cell, hidden, g, bias=bias), **options)  # type: ignore[arg-type]

@@ -118,6 +118,15 @@ EQUATIONS = {
         "o_t = σ(W_o x_t + R_o h_{t-1} + R'_o i_{t-1} + R''_o f_{t-1} + R'''_o o_{t-1} + b_o + p_o ⊙ c_t)",
         "h_t = o_t ⊙ tanh(c_t)",
     ],
+    "depth_gated_lstm": [
+        "i_t = σ(W_i x_t + R_i h_{t-1} + b_i)",
+        "f_t = σ(W_f x_t + R_f h_{t-1} + b_f)",
+        "g_t = tanh(W_g x_t + R_g h_{t-1} + b_g)",
+        "o_t = σ(W_o x_t + R_o h_{t-1} + b_o)",
+        "d_t = σ(W_d x_t + b_d + p_d ⊙ c_{t-1} + p_d2 ⊙ c_below_t)",
+        "c_t = d_t ⊙ c_below_t + f_t ⊙ c_{t-1} + i_t ⊙ g_t",
+        "h_t = o_t ⊙ tanh(c_t)",
+    ],
     "janet": [
         "s_t = W_s x_t + R_s h_{t-1} + b_s",
         "g_t = tanh(W_g x_t + R_g h_{t-1} + b_g)",

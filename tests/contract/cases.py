@@ -102,6 +102,7 @@ def make(cell: Cell, case: Case, seed: int = 0) -> Call:
         )
 
     inputs = {name: normal(steps[name], case.batch, width) for name, width in widths.items()}
+    inputs |= {name: normal(steps[cell.inputs[0]], case.batch, case.hidden) for name in cell.below}
     for name, mask in cell.masks.items():
         size = (case.steps if mask.every_step else 1, case.batch, case.hidden)
         inputs[name] = torch.empty(size, dtype=case.dtype).bernoulli_(mask.probability, generator=g)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 import celda
 from celda.cells import CELLS
+from tests.calls import proper
 from tests.contract.cases import ENGINES, same
 from tests.contract.covering import covering
 
@@ -53,12 +54,13 @@ def test_a_layer_is_the_reference(engine, chosen):
     torch.manual_seed(4)
     torch.set_num_threads(chosen["threads"])
     options = {"num_layers": chosen["layers"]} | {k: chosen[k] for k in ("bidirectional", "batch_first", "bias")}
+    options["bidirectional"] &= not CELLS[chosen["cell"]].below  # where the layer below is one
     layer = _layer(chosen["cell"], engine, **options)
     reference = _layer(chosen["cell"], "reference", **options)
     reference.load_state_dict(layer.state_dict())
-    directions = 1 + chosen["bidirectional"]
+    directions = 1 + options["bidirectional"]
     size = (chosen["layers"] * directions, BATCH, HIDDEN)
-    state = [_normal(*size) for _ in layer.cell.states] if chosen["given"] else []
+    state = [proper(layer.cell, name, _normal(*size)) for name in layer.cell.states] if chosen["given"] else []
     lengths = torch.tensor([STEPS - 1, 0, 2, 3, 1, 5, 2])
     given = {"lengths": lengths} if chosen["lengths"] else {}
     x, resets = _normal(STEPS, BATCH, 5), torch.rand(STEPS, BATCH) < 0.3
@@ -73,7 +75,7 @@ def test_a_layer_is_the_reference(engine, chosen):
 @pytest.mark.parametrize("name", CELLS)
 def test_a_trace_is_the_reference(engine, name):
     torch.manual_seed(4)
-    options = {"num_layers": 2, "bidirectional": True}
+    options = {"num_layers": 2, "bidirectional": not CELLS[name].below}
     layer, reference = (_layer(name, e, **options) for e in (engine, "reference"))
     reference.load_state_dict(layer.state_dict())
     x, lengths = _normal(STEPS, BATCH, 5), torch.tensor([2, STEPS, 0, 4, 1, 2, 3])

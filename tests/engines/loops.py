@@ -69,6 +69,11 @@ def jordan(inputs, states, w):
     return {"a": a, "h": torch.tanh(a @ output.T + output_bias)}
 
 
+def clockwork_rnn(inputs, states, w):
+    new = torch.tanh(_maps(inputs["x"], states["h"], w, 1)[0])
+    return {"new": new, "h": torch.where(inputs["t"] % 2 ** w["group_4"] == 0, new, states["h"])}
+
+
 def indrnn(inputs, states, w):
     a = inputs["x"] @ w["weight_ih"].T + w["diagonal_h"] * states["h"] + w.get("bias_ih", 0)
     return {"h": a.clamp(min=0)}
@@ -137,6 +142,17 @@ def lstm_fgr(inputs, states, w):
     return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": o * torch.tanh(c)}
 
 
+def depth_gated_lstm(inputs, states, w):
+    x, h, c, below = inputs["x"], states["h"], states["c"], inputs["c_below"]
+    (*own, wd), (*bias, bd) = w["weight_ih"].chunk(5), _blocks(w, "bias_ih", 5)
+    recurrent = zip(w["weight_hh"].chunk(4), _blocks(w, "bias_hh", 4), strict=True)
+    maps = [x @ m.T + b + h @ r.T + rb for m, b, (r, rb) in zip(own, bias, recurrent, strict=True)]
+    i, f, g, o = torch.sigmoid(maps[0]), torch.sigmoid(maps[1]), torch.tanh(maps[2]), torch.sigmoid(maps[3])
+    d = torch.sigmoid(x @ wd.T + bd + w["diagonal_d"] * c + w["diagonal_d2"] * below)
+    c = d * below + f * c + i * g
+    return {"i": i, "f": f, "g": g, "o": o, "d": d, "c": c, "h": o * torch.tanh(c)}
+
+
 def janet(inputs, states, w):
     s, g = _maps(inputs["x"], states["h"], w, 2)
     g = torch.tanh(g)
@@ -191,8 +207,20 @@ def mut3(inputs, states, w):
 
 
 _NAMED = (
-    *(jordan, rnn, rnn_relu, image_rnn, indrnn, lstm_1997, lstm_1997_truncated, lstm, peephole_lstm, coupled_lstm),
-    *(lstm_cifg, lstm_fgr, janet, slstm, gru, gru_2014, mgu, mut1, mut2, mut3),
+    *(
+        jordan,
+        rnn,
+        rnn_relu,
+        image_rnn,
+        clockwork_rnn,
+        indrnn,
+        lstm_1997,
+        lstm_1997_truncated,
+        lstm,
+        peephole_lstm,
+        coupled_lstm,
+    ),
+    *(lstm_cifg, lstm_fgr, depth_gated_lstm, janet, slstm, gru, gru_2014, mgu, mut1, mut2, mut3),
 )
 LOOPS = {step.__name__: step for step in _NAMED} | {
     "lstm_nig": _peephole("fo"),

@@ -44,7 +44,7 @@ def test_the_shipped_cells_are_what_is_written_by_hand(name, bias):
     result = run(call)
     states = dict(zip(call.cell.states, call.states, strict=True))
     for t in range(STEPS):
-        values = LOOPS[name]({k: v[t] for k, v in call.inputs.items()}, states, dict(call.weights))
+        values = LOOPS[name]({k: v[t] for k, v in call.inputs.items()} | {"t": t}, states, dict(call.weights))
         states = {state: values[state] for state in call.cell.states}
         same(result.output[t], values["h"])
         assert set(result.kept) == set(values)
@@ -271,7 +271,7 @@ def test_gradients_equal_those_of_the_loop_by_hand(name):
     weights = {n: next(rest) for n in call.weights}
     loss = torch.zeros((), dtype=torch.float64)
     for t in range(STEPS):
-        values = LOOPS[name]({k: v[t] for k, v in inputs.items()}, states, weights)
+        values = LOOPS[name]({k: v[t] for k, v in inputs.items()} | {"t": t}, states, weights)
         states = {state: values[state] for state in call.cell.states}
         loss = loss + values["h"].square().sum()
     same(found, torch.autograd.grad(loss + sum(s.sum() for s in states.values()), given, materialize_grads=True))

@@ -21,6 +21,7 @@ def numbers(cell: Cell, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]
     """A step's inputs, states, time and adjoints, and weights; the time and the adjoints want no gradient."""
     g = torch.Generator().manual_seed(seed)
     step = {name: torch.randn(BATCH, WIDTHS[name], dtype=F64, generator=g) for name in cell.inputs}
+    step |= {name: torch.randn(BATCH, HIDDEN, dtype=F64, generator=g) for name in cell.below}
     step |= {s: proper(cell, s, torch.randn(BATCH, HIDDEN, dtype=F64, generator=g)) for s in cell.states}
     weights = random_weights(cell, HIDDEN, g)
     for tensor in (*step.values(), *weights.values()):

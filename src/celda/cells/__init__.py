@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from celda.cells.clockwork import clockwork_rnn
+from celda.cells.depth_gated import depth_gated_lstm
 from celda.cells.gru import gru, gru_2014, mgu
 from celda.cells.indrnn import indrnn
 from celda.cells.janet import janet
@@ -19,7 +20,7 @@ from celda.language import Cell
 _PLAIN = (jordan, rnn, rnn_relu, image_rnn, clockwork_rnn, indrnn)
 _LSTM = (lstm_1997, lstm_1997_truncated, lstm, peephole_lstm, coupled_lstm)
 _ODYSSEY = (lstm_nig, lstm_nfg, lstm_nog, lstm_niaf, lstm_noaf, lstm_cifg, lstm_fgr)
-_LATER = (janet, slstm)
+_LATER = (depth_gated_lstm, janet, slstm)
 _GRU = (gru, gru_2014, mut1, mut2, mut3, mgu)
 
 CELLS: dict[str, Cell] = {c.name: c for c in (*_PLAIN, *_LSTM, *_ODYSSEY, *_LATER, *_GRU)}

@@ -103,7 +103,7 @@ def _call(
     names = [*(w.name for w in known.weights if all_of_them or not w.is_bias), *known.constants]
     return Call(
         known,
-        dict(zip((*known.inputs, *known.masks), inputs, strict=True)),
+        dict(zip((*known.inputs, *known.masks, *known.below), inputs, strict=True)),
         tuple(states),
         dict(zip(names, weights, strict=True)),
         lengths,
@@ -175,6 +175,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 def _backward(ctx: Any, d_output: Tensor | None, d_last: Tensor | None, *_: None) -> tuple[Any, ...]:
     from celda.engines.cpu.function import again, batched
+    from celda.engines.cpu.passes import Upstream
 
     i, s, w = ctx.counts
     *tensors, lengths, resets, output, saved = ctx.saved_tensors
@@ -186,7 +187,7 @@ def _backward(ctx: Any, d_output: Tensor | None, d_last: Tensor | None, *_: None
         found = [None] * (i + s + w)
     elif torch.is_grad_enabled() or batched(d_output, d_last):  # to be differentiated once more, or many at once
         d_final = (None,) * s if d_last is None else tuple(d_last)
-        found = again(_call(*call), reference, wanted, d_output, d_final)
+        found = again(_call(*call), reference, wanted, Upstream(d_output, d_final, {}))
     else:
         some = iter(torch.ops.celda.sequence_backward(*call, output, saved, d_output, d_last, wanted))
         found = [next(some) if want else None for want in wanted]

@@ -105,7 +105,7 @@ def gradient(cell: Cell) -> Gradient:
             vectors[node.name] = d.node
         elif node.op == "state":
             states[node.name] = d.node
-        elif node.op == "input":
+        elif node.op in ("input", "below"):
             inputs[node.name] = d.node
         elif node.op in OPERATIONS and (rule := OPERATIONS[node.op].rule):
             given = rule(tuple(map(Value, node.args)), Value(node), d)
@@ -119,7 +119,7 @@ def _differentiable(cell: Cell) -> set[Node]:
     found: set[Node] = set()
     for node in cell.nodes:
         passes = node.op != "stop_gradient" and any(arg in found for arg in node.args)
-        if passes or node.op in ("state", "input", "parameter", "linear", "diagonal"):
+        if passes or node.op in ("state", "input", "below", "parameter", "linear", "diagonal"):
             found.add(node)
     return found
 

@@ -114,6 +114,7 @@ class Cell:
     weights: tuple[Weight, ...] = field(repr=False)
     masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
     constants: Mapping[str, int] = field(default_factory=dict, repr=False)  # the vector of the units' group, of so many
+    below: tuple[str, ...] = ()  # the inputs that are a state of the layer below: "c_below"
     weight_drop: float = 0.0  # the probability with which a layer drops a recurrent weight in training
 
     def __repr__(self) -> str:

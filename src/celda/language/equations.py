@@ -114,6 +114,8 @@ class _Printer:
                 return "t", _ATOM
             case "parameter":
                 return style.word(node.name), _ATOM
+            case "below":
+                return style.at(node.name, "t"), _ATOM
             case "mask":
                 every_step = self.cell.masks[node.name].every_step
                 return style.at(node.name, "t") if every_step else style.word(node.name), _ATOM

@@ -16,15 +16,15 @@ HIDDEN = "hidden"  # one value a hidden unit
 REDUCTIONS = ("mean", "deviation", "normalize")  # of all units of a sequence together
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 _OPERATORS = ("add", "subtract", "multiply", "divide", "remainder", *COMPARISONS)  # numpy has the same names
-LEAVES = ("input", "state", "parameter", "number", "time", "mask", "adjoint")
+LEAVES = ("input", "state", "parameter", "number", "time", "mask", "below", "adjoint")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Node:
     """One operation of a cell's step. Nodes are equal only to themselves.
 
-    `op` is a leaf (`input`, `state`, `parameter`, `number`, `time`, `mask`; in a gradient `adjoint`), a learned map
-    (`linear`, `diagonal`), its transpose in a gradient (`transposed`) or a point-wise operation of
+    `op` is a leaf (`input`, `state`, `parameter`, `number`, `time`, `mask`, `below`; in a gradient `adjoint`), a
+    learned map (`linear`, `diagonal`), its transpose in a gradient (`transposed`) or a point-wise operation of
     `celda.language.operations`.
     """
 

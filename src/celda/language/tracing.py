@@ -212,7 +212,9 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
     """Trace a function once; the cell it defines.
 
     The first argument is the input, the other positional ones are the states of the step before, keyword-only ones are
-    further inputs. The function returns the new states in the order of its arguments; the first is the output.
+    further inputs; one that is called after a state, `c_below`, is that state of the layer below in a stack, at the
+    same step (zeros for the first layer). The function returns the new states in the order of its arguments; the first
+    is the output.
     """
     if not inspect.isfunction(function):
         raise mistake(
@@ -223,9 +225,12 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
     trace = Trace(x, *states, *further)
     token = _current.set(trace)
     try:
+        below = tuple(n for n in further if n.removesuffix("_below") in states)
+        further = tuple(n for n in further if n not in below)
         leaves = {n: Value(Node("input", width=n, name=n)) for n in (x, *further)}
+        leaves |= {n: Value(Node("below", name=n)) for n in below}
         leaves |= {n: Value(Node("state", name=n)) for n in states}
-        returned = function(leaves[x], *(leaves[s] for s in states), **{n: leaves[n] for n in further})
+        returned = function(leaves[x], *(leaves[s] for s in states), **{n: leaves[n] for n in (*further, *below)})
     except NameError as error:
         raise _unknown(error, name, (x, *states)) from None
     except TypeError as error:
@@ -248,6 +253,7 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         weights=trace.arrays(),
         masks=in_order(trace.masks, [*trace.gates.values(), *outputs.values()]),
         constants=trace.constants,
+        below=below,
     )
 
 

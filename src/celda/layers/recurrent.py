@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from celda import cells, language
-from celda.engines import Call, Plan, check_engine, choose, know
+from celda.engines import Call, Plan, Result, check_engine, choose, know
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.layers import between, doors, packed, structure
@@ -107,7 +107,7 @@ class Recurrent(nn.Module):
             self.cell = language.recurrent_dropout(self.cell, recurrent_dropout)
         if zoneout:
             self.cell = language.zoneout(self.cell, zoneout)
-        structure.check(self.cell, hidden_size)
+        structure.check(self.cell, hidden_size, bidirectional)
         check_init(init, self.cell, bias)
         know(self.cell, self.cell.evaluation)
         self.input_sizes = doors.input_sizes(self.cell, input_size)
@@ -277,13 +277,16 @@ class Recurrent(nn.Module):
         names, directions = cell.states, len(self._suffixes)
         zeros = (x.new_zeros(x.shape[1], self.hidden_size),) * len(names) if states is None else ()
         further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
-        keep = tuple(cell.named) if self._trace is not None else ()
+        keep = tuple(cell.named) if self._trace is not None else tuple(n.removesuffix("_below") for n in cell.below)
         weights = [self._weights(place) for place in range(len(self._names))]
-        plan, results, y = self._plan(x, weights, *(states or zeros), *further.values()), [], x
+        results: list[Result] = []
+        plan, y = self._plan(x, weights, *(states or zeros), *further.values()), x
         for layer in range(self.num_layers):
             below = y
             into = between.drop(below, self.dropout, lengths) if layer and self.dropout and training else below
             given = {cell.inputs[0]: into, **further}
+            if cell.below:
+                given |= structure.below(cell, results, x, self.hidden_size)
             for direction in range(directions):
                 place = layer * directions + direction
                 first = zeros if states is None else tuple(state[place] for state in states)
@@ -331,6 +334,8 @@ class Recurrent(nn.Module):
         for each in weights:
             given += each.values()
         plan = choose(self.engine, x, given)
+        if self.cell.below and plan.operator:
+            return Plan("reference", "to a compiler a layer is one operator, without gradients for the layer below")
         if plan.engine == "reference":  # the fused kernels run tensors of one kind only
             pairs = zip(self._names, weights, strict=True)
             doors.check_weights({m: array[n] for names, array in pairs for n, m in names.items()}, self._like)

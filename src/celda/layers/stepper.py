@@ -126,6 +126,8 @@ class Stepper:
             return "torch counts no changes of weights that were made in inference mode"
         if self.layer.connections and self.layer.num_layers > 1:
             return f"{self.layer.connections} connections are computed between its layers"
+        if self.layer.cell.below:
+            return "its cell sees the layer below"
         return "the gates are traced" if self.layer._trace is not None else onlooker()
 
     def _bound(self) -> Stream | None:

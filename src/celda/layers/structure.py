@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from celda.engines import Result
 from celda.errors import CeldaError
 from celda.language import Cell, Groups, Weight
 from celda.language.expression import HIDDEN
 
 
-def check(cell: Cell, hidden_size: int) -> None:
-    """The hidden units can be cut into the groups of the cell."""
+def check(cell: Cell, hidden_size: int, bidirectional: bool) -> None:
+    """The hidden units can be cut into the groups of the cell; a state of the layer below is as wide as a layer."""
+    if cell.below and bidirectional:
+        raise CeldaError(
+            f"The cell {cell.name} sees {', '.join(cell.below)}, a state of the layer below, and in both directions "
+            "there are two of them: leave bidirectional out."
+        )
     for weight in cell.weights:
         if weight.groups is not None and not weight.groups.later and hidden_size % weight.groups.count:
             raise CeldaError(
                 f"hidden_size={hidden_size} cannot be cut into {weight.groups.count} heads of one size: write a "
                 f"multiple of {weight.groups.count}."
             )
+
+
+def below(cell: Cell, results: Sequence[Result], x: Tensor, hidden_size: int) -> dict[str, Tensor]:
+    """What a layer is given of the states of the one below, the last of `results`: (T, B, H), zeros for the first."""
+    if not results:
+        return dict.fromkeys(cell.below, x.new_zeros(1, x.shape[1], hidden_size))
+    return {name: results[-1].kept[name.removesuffix("_below")] for name in cell.below}
 
 
 def columns(weight: Weight, widths: Mapping[str, int], hidden_size: int) -> tuple[int, ...]:

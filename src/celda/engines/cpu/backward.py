@@ -9,7 +9,7 @@ from math import lcm
 from llvmlite import ir
 
 from celda.engines.cpu import prepare, statistics
-from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, mask_names, tile, tiles
+from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, read_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import BackwardProgram
 from celda.engines.cpu.threads import LINE
@@ -29,17 +29,21 @@ class BackwardKernel:
     holds that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded)
     comes with dL/d(state after the last step) and, after the launch with step 0, goes with dL/d(initial state). `sums`
     (parts, maps + vectors, padded) adds up what is a sum over all rows, the gradients of biases and vectors; by part,
-    so that its bits do not depend on how many threads came.
+    so that its bits do not depend on how many threads came. `kept` are the states whose values at every step have
+    gradients from above besides those of the output.
     """
 
-    def __init__(self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool) -> None:
-        self.program, self.shape, self.record, self.resets = program, shape, record, resets
+    def __init__(
+        self, program: BackwardProgram, shape: Shape, *, record: tuple[Node, ...], resets: bool, kept: tuple[str, ...]
+    ) -> None:
+        self.program, self.shape, self.record, self.resets, self.kept = program, shape, record, resets, kept
         cell = program.cell
         names = [*NUMBERS, *SPAN, *ADDRESSES]
         names += [f"carried_{s}" for s in cell.states] + [f"first_{s}" for s in cell.states]
-        names += [f"vector_{name}" for name in (*program.vectors, *cell.constants)] + mask_names(len(program.masks))
+        names += [f"vector_{name}" for name in (*program.vectors, *cell.constants)] + read_names(len(program.read))
         self.targets = tuple(s for s in cell.states if program.carry[s])
         names += [f"panel_{k}_{q}" for k, stage in enumerate(program.products) for q in range(len(stage))]
+        names += [f"upstream_{s}" for s in kept] + [f"d_{name}" for name in program.below]
         names += [f"reach_{s}_{p}" for s, p, _ in program.grouped]
         self.arguments = Arguments(names)
 
@@ -249,6 +253,9 @@ class BackwardKernel:
             if name == cell.states[0]:
                 upstream = e.at(f.address("upstream"), f.plane(row, 1, 0, "hidden"), lane)
                 value = b.fadd(value, f.masked_load(upstream, mask))
+            if name in self.kept:
+                upstream = e.at(f.address(f"upstream_{name}"), f.plane(row, 1, 0, "hidden"), lane)
+                value = b.fadd(value, f.masked_load(upstream, mask))
             return value
 
         def value(node: Node) -> ir.Value:
@@ -269,8 +276,8 @@ class BackwardKernel:
                 return e.load(e.at(f.address(f"vector_{node.name}"), lane))
             if node.op == "state":
                 return old_state(node.name)
-            if node.op == "mask":
-                return f.drawn(program.masks.index(node.name), row, lane, mask)
+            if node.op in ("mask", "below"):
+                return f.read(program.read.index(node.name), row, lane, mask)
             if node in program.forward:
                 if node in self.record:
                     return e.load(recorded(node, row))
@@ -301,6 +308,9 @@ class BackwardKernel:
             elif wanted is not None and program.level[wanted] == number:
                 f.masked_store(value(wanted), place, mask)
                 summed.append((k, value(wanted)))
+        for name, node in program.below.items():
+            if program.level[node] == number:
+                f.masked_store(value(node), e.at(f.address(f"d_{name}"), f.plane(row, 1, 0, "hidden"), lane), mask)
         for name, node in program.gradient.vectors.items():
             if program.level[node] == number:
                 summed.append((maps + program.vectors.index(name), value(node)))

@@ -8,7 +8,7 @@ from math import lcm
 from llvmlite import ir
 
 from celda.engines.cpu import prepare, statistics
-from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, mask_names, tile, tiles
+from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, read_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.program import ForwardProgram, ForwardStage
 from celda.engines.cpu.threads import LINE
@@ -32,7 +32,7 @@ class ForwardKernel:
         names += [f"vector_{name}" for name in program.cell_vectors]
         for k in range(len(program.given)):
             names += [f"given_{k}", f"given_{k}_stride", f"given_{k}_moves"]
-        names += mask_names(len(program.masks))
+        names += read_names(len(program.read))
         names += [f"operand_{k}" for k in range(len(program.operands))] + ["operand_moves"]
         names += [f"panel_{s}_{p}" for s, stage in enumerate(program.stages) for p in range(len(stage.products))]
         names += [f"reach_{s}_{p}" for s, p, _ in program.grouped]
@@ -185,8 +185,8 @@ class ForwardKernel:
                 return e.broadcast(b.sitofp(b.add(f.number("time"), f.at["t"]), e.scalar))
             if node.op == "parameter":
                 return e.load(e.at(f.address(f"vector_{node.name}"), lane))
-            if node.op == "mask":
-                return f.drawn(program.masks.index(node.name), row, lane, mask)
+            if node.op in ("mask", "below"):
+                return f.read(program.read.index(node.name), row, lane, mask)
             if node in program.crossing and program.stage_of(node) < number:
                 return e.load(e.at(self._crossed(f, node, f.at["r"]), lane))
             if node.op == "diagonal":

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from celda.engines.call import Call, Engine
 from celda.engines.cpu.given import through
-from celda.engines.cpu.passes import Passed, Wanted, forward, sweep
+from celda.engines.cpu.passes import Passed, Upstream, Wanted, forward, sweep
 
 
 class Fused(torch.autograd.Function):
@@ -28,36 +28,36 @@ class Fused(torch.autograd.Function):
         ctx.save_for_backward(*tensors, call.lengths, call.resets, output)
         # What is returned holds on to this object: kept here, they would hold each other for ever.
         ctx.shell, ctx.reference, ctx.passed = _without(call), reference, replace(passed, final=())
-        shown = tuple(passed.shown(call.cell.named[name]) for name in call.keep)
-        if shown:
-            ctx.mark_non_differentiable(*shown)
-        return output, *passed.final, *shown
+        shown = {name: passed.shown(call.cell.named[name]) for name in call.keep}
+        ctx.mark_non_differentiable(*(value for name, value in shown.items() if name not in call.cell.states))
+        ctx.set_materialize_grads(False)
+        return output, *passed.final, *shown.values()
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of every tensor that wants one."""
         *tensors, lengths, resets, _ = ctx.saved_tensors  # torch says where one was changed in place since
         call, wants = replace(_with(ctx.shell, tensors), lengths=lengths, resets=resets), ctx.needs_input_grad[2:]
-        d_final = d_rest[: len(call.states)]
-        if torch.is_grad_enabled() or batched(d_output, *d_final):
-            return (None, None, *again(call, ctx.reference, wants, d_output, d_final))
+        count = len(call.states)
+        kept = {name: d for name, d in zip(call.keep, d_rest[count:], strict=True) if d is not None}
+        upstream = Upstream(d_output, d_rest[:count], kept)
+        if torch.is_grad_enabled() or batched(d_output, *d_rest):
+            return (None, None, *again(call, ctx.reference, wants, upstream))
         passed, ctx.passed = ctx.passed, None
         if passed is None:  # a second time through the same graph
             passed = forward(replace(call, keep=()), True)
-        return (None, None, *gradients(passed, call, wants, d_output, d_final))
+        return (None, None, *gradients(passed, call, wants, upstream))
 
 
-def gradients(
-    passed: Passed, call: Call, wants: Sequence[bool], d_output: Tensor | None, d_final: tuple[Tensor | None, ...]
-) -> list[Tensor | None]:
+def gradients(passed: Passed, call: Call, wants: Sequence[bool], upstream: Upstream) -> list[Tensor | None]:
     """The gradients of inputs, states and weights, those that `wants` says at least; None: zero."""
     names = (*call.inputs, *(None for _ in call.states), *call.weights)
     asked = frozenset(name for name, want in zip(names, wants, strict=True) if want and name is not None)
     states = any(wants[len(call.inputs) : len(call.inputs) + len(call.states)])
     wanted = Wanted(asked & call.inputs.keys(), asked & call.weights.keys(), states)
-    d_given, d_states, d_weights = sweep(passed, call, d_output, d_final, wanted)
-    d_inputs = through(passed.program, call, passed.layout, d_given)
-    return [*map(d_inputs.get, call.inputs), *d_states, *map(d_weights.get, call.weights)]
+    d_given, d_states, found = sweep(passed, call, upstream, wanted)
+    found |= through(passed.program, call, passed.layout, d_given)
+    return [*map(found.get, call.inputs), *d_states, *map(found.get, call.weights)]
 
 
 def _without(call: Call) -> Call:
@@ -77,18 +77,16 @@ def _with(call: Call, tensors: Sequence[Tensor]) -> Call:
     return replace(call, inputs=inputs, states=tuple(tensors[i:s]), weights=weights)
 
 
-def again(
-    call: Call, reference: Engine, wanted: Sequence[bool], d_output: Tensor | None, d_final: tuple[Tensor | None, ...]
-) -> list[Tensor | None]:
+def again(call: Call, reference: Engine, wanted: Sequence[bool], upstream: Upstream) -> list[Tensor | None]:
     """The gradients that are wanted through `reference`: they can be differentiated once more, and batched."""
     twice = torch.is_grad_enabled()
     with torch.enable_grad():
         # aliases: one tensor may be computed from another, and the way between them is the caller's to count
         tensors = [t.view_as(t) for t in (*call.inputs.values(), *call.states, *call.weights.values())]
-        result = reference(replace(_with(call, tensors), keep=()))
-    pairs = [
-        (v, d) for v, d in zip((result.output, *result.states), (d_output, *d_final), strict=True) if d is not None
-    ]
+        result = reference(replace(_with(call, tensors), keep=tuple(upstream.kept)))
+    values, above = (result.output, *result.states), (upstream.output, *upstream.final)
+    pairs = [(value, d) for value, d in zip(values, above, strict=True) if d is not None]
+    pairs += [(result.kept[name], d) for name, d in upstream.kept.items()]
     leaves = [t for t, want in zip(tensors, wanted, strict=True) if want]
     outputs, adjoints = zip(*pairs, strict=True)
     found = iter(torch.autograd.grad(outputs, leaves, adjoints, create_graph=twice, allow_unused=True))

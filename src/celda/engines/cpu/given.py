@@ -1,4 +1,4 @@
-"""What a kernel is given by row: to multiply, the inputs and point-wise expressions of one; and the masks.
+"""What a kernel is given by row: inputs and point-wise expressions of one, to multiply; and what it reads unit by unit.
 
 Rows are gathered first and computed with afterwards, so that nothing past a sequence's end has a part in anything.
 """
@@ -23,15 +23,15 @@ def given(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
     return [_rows(node, call.inputs, call.start, layout) for node in program.given]
 
 
-def masks(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
-    """The cell's masks: (rows, H) each, or (B, H) one of a dense batch that is drawn once."""
-    return [layout.gather(call.inputs[name]) for name in program.masks]
+def by_unit(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
+    """What is read unit by unit, masks and states of the layer below: (rows, H) each, or (B, H) what does not move."""
+    return [layout.gather(call.inputs[name]) for name in program.read]
 
 
-def told(masks: list[Tensor], layout: Layout) -> dict[str, int]:
-    """What a kernel is told of the masks."""
-    values = {f"mask_{k}": mask.data_ptr() for k, mask in enumerate(masks)}
-    return values | {f"mask_{k}_moves": int(mask.shape[0] == layout.rows) for k, mask in enumerate(masks)}
+def told(read: list[Tensor], layout: Layout) -> dict[str, int]:
+    """What a kernel is told of it."""
+    values = {f"read_{k}": value.data_ptr() for k, value in enumerate(read)}
+    return values | {f"read_{k}_moves": int(value.shape[0] == layout.rows) for k, value in enumerate(read)}
 
 
 def read(node: Node) -> frozenset[str]:

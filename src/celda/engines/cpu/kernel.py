@@ -62,9 +62,9 @@ class Shape:
         return (whole,) if widest == 1 else (whole, (1, min(8 // columns, self.height(columns))))
 
 
-def mask_names(count: int) -> list[str]:
-    """What a kernel is told of the masks of its cell."""
-    return [name for k in range(count) for name in (f"mask_{k}", f"mask_{k}_moves")]
+def read_names(count: int) -> list[str]:
+    """What a kernel is told of what is read unit by unit, masks and states of the layer below."""
+    return [name for k in range(count) for name in (f"read_{k}", f"read_{k}_moves")]
 
 
 class Arguments:
@@ -231,12 +231,12 @@ class Function:
     def _align(self) -> int:
         return 8 if self.shape.dtype == "float64" else 4
 
-    def drawn(self, k: int, row: ir.Value, lane: ir.Value, mask: ir.Value | None) -> ir.Value:
-        """The k-th of the cell's masks for a row, or for its sequence where the mask is drawn once."""
+    def read(self, k: int, row: ir.Value, lane: ir.Value, mask: ir.Value | None) -> ir.Value:
+        """The k-th of what is read unit by unit: for a row, or for its sequence where it does not move."""
         b = self.e.b
-        moves = b.icmp_signed("!=", self.number(f"mask_{k}_moves"), I64(0))
+        moves = b.icmp_signed("!=", self.number(f"read_{k}_moves"), I64(0))
         there = b.mul(b.select(moves, row, self.at["r"]), self.number("hidden"))
-        return self.masked_load(self.e.at(self.address(f"mask_{k}"), there, lane), mask)
+        return self.masked_load(self.e.at(self.address(f"read_{k}"), there, lane), mask)
 
     def finish(self) -> None:
         """Return."""

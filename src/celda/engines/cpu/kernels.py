@@ -69,10 +69,12 @@ def forward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], hoist: bo
 
 
 @lru_cache(CELLS)
-def backward_kernel(cell: Cell, shape: Shape, record: tuple[Node, ...], resets: bool) -> Compiled:
+def backward_kernel(
+    cell: Cell, shape: Shape, record: tuple[Node, ...], resets: bool, kept: tuple[str, ...]
+) -> Compiled:
     """The backward kernel of a cell whose forward kernel kept `record`, compiled."""
-    kernel = BackwardKernel(backward_program(cell), shape, record=record, resets=resets)
-    return _load(kernel, cell, ("backward", shape, resets), record)
+    kernel = BackwardKernel(backward_program(cell), shape, record=record, resets=resets, kept=kept)
+    return _load(kernel, cell, ("backward", shape, resets, kept), record)
 
 
 def _load(
@@ -91,6 +93,6 @@ def _graph(cell: Cell, record: tuple[Node, ...]) -> tuple[object, ...]:
     maps = [
         (number[n], [(number[t.operand], t.weight, t.block) for t in linear.terms]) for n, linear in cell.linear.items()
     ]
-    named = tuple(cell.masks), tuple(cell.constants), [w.name for w in cell.weights if w.groups]
+    named = tuple(cell.masks), cell.below, tuple(cell.constants), [w.name for w in cell.weights if w.groups]
     outputs = [(state, number[n]) for state, n in cell.outputs.items()]
     return nodes, maps, outputs, [(number[n], v) for n, v in cell.vectors.items()], [number[n] for n in record], named

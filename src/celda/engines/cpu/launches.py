@@ -192,10 +192,11 @@ def _statistics(program: ForwardProgram | BackwardProgram, batch: int, shape: Sh
 
 
 @lru_cache(maxsize=SIZES)
-def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int) -> Ready:
-    """Of the backward kernel after a forward pass; `slots` is how many sums are made side by side."""
+def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int, kept: tuple[str, ...]) -> Ready:
+    """Of the backward kernel after a forward pass; `slots` is how many sums are made side by side, and `kept` names the
+    states whose values at every step have gradients."""
     cell, (b, h, p, _, resets), back = program.cell, kind, backward_program(program.cell)
-    kernel = backward_kernel(cell, shape, program.record, resets)
+    kernel = backward_kernel(cell, shape, program.record, resets, kept)
     sizes = {f"{what}_{state}": b * p for what in ("carried", "first") for state in cell.states}
     sizes |= _statistics(back, b, shape)
     lines = len(back.maps) + len(back.vectors)

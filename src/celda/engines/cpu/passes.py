@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +10,8 @@ from torch import Tensor
 
 from celda.engines.call import Call
 from celda.engines.cpu import pool
+from celda.engines.cpu.given import by_unit, read, told
 from celda.engines.cpu.given import given as of_call
-from celda.engines.cpu.given import masks as masks_of
-from celda.engines.cpu.given import read, told
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, shape_of
 from celda.engines.cpu.launches import forward_launches, sweep_launches
@@ -40,7 +39,7 @@ class Passed:
     layout: Layout
     shape: Shape
     given: list[Tensor]
-    masks: list[Tensor]
+    by_unit: list[Tensor]
     states: tuple[Tensor, ...]  # initial ones, in the order of the layout
     output: Tensor  # (rows, H)
     final: tuple[Tensor, ...]
@@ -84,7 +83,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     layout = Layout.of(call, shape.lanes)
     program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
     states = layout.initial(call.states)
-    given, masks = of_call(program, call, layout), masks_of(program, call, layout)
+    given, units = of_call(program, call, layout), by_unit(program, call, layout)
     n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
     large = program.ahead * h * max(widths, default=0) * dtype.itemsize > LARGE
@@ -103,18 +102,27 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = hoisted(program, given, call.weights, layout) if hoist else None
     values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
-    values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)} | told(masks, layout)
+    values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)} | told(units, layout)
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
     launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
     final = layout.final(launch.states, launch.final)
     ready.give_back(launch)
-    return Passed(program, layout, shape, given, masks, states, output, final, around, record, operands, held)
+    return Passed(program, layout, shape, given, units, states, output, final, around, record, operands, held)
 
 
 def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """The initial states as sources of jobs."""
     return {f"{name} at 0": state for name, state in zip(names, states, strict=True)}
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What comes to a gradient from above: for the output, the final states, and the kept values of states by name."""
+
+    output: Tensor | None
+    final: tuple[Tensor | None, ...]
+    kept: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -128,18 +136,24 @@ class Wanted:
 
 @shielded
 def sweep(
-    passed: Passed, call: Call, d_output: Tensor | None, d_final: tuple[Tensor | None, ...], wanted: Wanted
+    passed: Passed, call: Call, upstream: Upstream, wanted: Wanted
 ) -> tuple[list[Tensor | None], tuple[Tensor | None, ...], dict[str, Tensor]]:
-    """Run the backward kernel: the gradients of what was given (rows), of the initial states, and of the weights."""
+    """Run the backward kernel: the gradients of what was given (rows), of the initial states, and of all else by name,
+    weights and states (T, B, H) of the layer below."""
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
     n, b, h, maps = layout.rows, layout.batch, layout.hidden, len(program.maps)
-    ready = sweep_launches(program, layout.kind, shape, slots)
+    ready = sweep_launches(program, layout.kind, shape, slots, tuple(upstream.kept))
     launch = ready.take()
-    upstream = passed.output.new_zeros(n, h) if d_output is None else layout.gather(d_output, passed.room(n, h))
-    values = {"upstream": upstream.data_ptr(), "output": passed.output.data_ptr(), "time": call.start}
-    values |= {"record": passed.record.tensor.data_ptr(), **told(passed.masks, layout)}
-    d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(d_final), strict=True)}
+    d_rows = {f"upstream_{s}": layout.gather(d, passed.room(n, h)) for s, d in upstream.kept.items()}
+    above = upstream.output
+    d_rows["upstream"] = passed.output.new_zeros(n, h) if above is None else layout.gather(above, passed.room(n, h))
+    d_below = {name: passed.output.new_empty(n, h) for name in back.below}
+    values = {"output": passed.output.data_ptr(), "time": call.start}
+    values |= {name: rows.data_ptr() for name, rows in d_rows.items()}
+    values |= {f"d_{name}": rows.data_ptr() for name, rows in d_below.items()}
+    values |= {"record": passed.record.tensor.data_ptr(), **told(passed.by_unit, layout)}
+    d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(upstream.final), strict=True)}
     sources: dict[str, Tensor | None] | None = {**call.weights, **_at_0(cell.states, passed.states), **d_last}
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))
     operands = [lease.tensor for lease in passed.operands]
@@ -157,6 +171,7 @@ def sweep(
     d_weights |= bias_gradients(program, call.weights, total)
     d_weights |= {name: total[maps + k].clone() for k, name in enumerate(back.vectors)}
     d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
+    d_weights |= {name: layout.spread(rows) for name, rows in d_below.items()}
     ready.give_back(launch)
     return d_given, d_states, d_weights
 

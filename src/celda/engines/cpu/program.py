@@ -33,7 +33,7 @@ class ForwardProgram:
         self.record = tuple(record)
         self.maps = tuple(cell.linear)
         self.cell_vectors = (*dict.fromkeys(cell.vectors.values()), *cell.constants)
-        self.masks = tuple(cell.masks)
+        self.read = (*cell.masks, *cell.below)  # unit by unit, by their place in a step
         self.level = levels(cell.nodes, waits)
         self.statistics = tuple(dict.fromkeys(n.args[0] for n in cell.nodes if n.op in REDUCTIONS))
         self.moving = recurrent(cell.nodes)
@@ -140,11 +140,13 @@ class BackwardProgram:
         self.cell = cell
         self.gradient: Gradient = gradient(cell)
         self.forward = set(cell.nodes)
-        self.masks = tuple(cell.masks)
+        self.read = (*cell.masks, *cell.below)  # unit by unit, by their place in a step
         self.maps = tuple(cell.linear)
+        self.below = {name: self.gradient.inputs[name] for name in cell.below if name in self.gradient.inputs}
         sums = {s: _terms(self.gradient.states[s]) if s in self.gradient.states else [] for s in cell.states}
         rest = [t for terms in sums.values() for t in terms if t.op != "transposed"]
-        inside = set(topological([*rest, *self.gradient.maps.values(), *self.gradient.vectors.values()]))
+        elsewhere = (*self.gradient.maps.values(), *self.gradient.vectors.values(), *self.below.values())
+        inside = set(topological([*rest, *elsewhere]))
         put_off = {t for terms in sums.values() for t in terms if t.op == "transposed" and t not in inside}
         self.carry = {s: tuple(t for t in terms if t in put_off) for s, terms in sums.items()}
         self.carried = {s: tuple(t for t in terms if t not in put_off) for s, terms in sums.items()}
@@ -154,6 +156,7 @@ class BackwardProgram:
                     *(t for terms in self.carried.values() for t in terms),
                     *self.gradient.maps.values(),
                     *self.gradient.vectors.values(),
+                    *self.below.values(),
                 ]
             )
         )

@@ -13,10 +13,10 @@ from torch import Tensor
 from celda.engines.call import Call
 from celda.engines.cpu import pool
 from celda.engines.cpu.function import gradients
-from celda.engines.cpu.given import given, masks
+from celda.engines.cpu.given import by_unit, given
 from celda.engines.cpu.kernels import forward_program, shape_of
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.passes import Passed, forward
+from celda.engines.cpu.passes import Passed, Upstream, forward
 from celda.engines.cpu.program import ForwardProgram
 from celda.engines.cpu.shield import shielded
 
@@ -55,7 +55,7 @@ def sequence_backward(
     passed = _passed(call, output, saved) if saved.numel() else forward(replace(call, keep=()), True)
     d_final = tuple(d_states) if d_states is not None else (None,) * len(call.states)
     tensors = (*call.inputs.values(), *call.states, *call.weights.values())
-    found = zip(tensors, gradients(passed, call, wants, d_output, d_final), wants, strict=True)
+    found = zip(tensors, gradients(passed, call, wants, Upstream(d_output, d_final, {})), wants, strict=True)
     return [t.new_zeros(t.shape) if d is None else _own(d) for t, d, want in found if want]
 
 
@@ -97,7 +97,7 @@ def _passed(call: Call, output: Tensor, saved: Tensor) -> Passed:
     rows.copy_(layout.gather(output))
     record = lease((layout.rows, len(program.record), layout.padded), output.dtype)
     operands = [lease((layout.rows, layout.padded), output.dtype) for _ in program.operands]
-    read = given(program, call, layout), masks(program, call, layout)
+    read = given(program, call, layout), by_unit(program, call, layout)
     return Passed(program, layout, shape, *read, states, rows, (), around, record, operands, [])
 
 

@@ -117,7 +117,7 @@ class _Sequence:
         exact = torch.promote_types(x.dtype, torch.float32)  # bfloat16 counts to 256 only
         leaves: Values = {}
         for node in call.cell.nodes:
-            if node.op == "input" or node.op == "mask":
+            if node.op in ("input", "mask", "below"):
                 leaves[node] = call.inputs[node.name]
             elif node.op == "number":
                 leaves[node] = torch.full((), node.value, dtype=exact, device=x.device)

@@ -103,6 +103,8 @@ class _Sketch:
                 return Shape("input", node.name, "t" if node.name == self.cell.inputs[0] else ""), ()
             case "state":
                 return Shape("old", node.name, "t−1"), ()
+            case "below":
+                return Shape("input", node.name, "t"), ()
             case "parameter" | "mask":
                 return Shape("parameter", node.name), ()
         if node in self.gates:

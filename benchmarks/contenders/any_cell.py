@@ -20,6 +20,7 @@ from celda.engines.operations import TORCH
 from celda.language import Cell
 from celda.language.expression import Node
 from celda.language.schedule import Product, schedule
+from celda.layers import structure
 from celda.layers.masks import draw, drop_weights
 
 Rows = tuple[Tensor, Tensor | None]  # of a matrix, and of its bias
@@ -108,8 +109,8 @@ def sum_of(parts: list[Tensor]) -> Tensor:
 def over(step: Step, inputs: Mapping[str, Tensor]) -> Tensor:
     """The outputs (T, B, H) of a step over inputs (T, B, width), from zero states."""
     cell, x = step.cell, inputs[step.cell.inputs[0]]
-    drawn = draw(cell, x, step.hidden)
-    weights = drop_weights(cell, dict(step.named_parameters()))
+    drawn = draw(cell, x, step.hidden) | structure.below(cell, (), x, step.hidden)
+    weights = drop_weights(cell, structure.whole(cell, dict(step.named_parameters()), step.hidden))
     rows = {p: step.rows(p, weights) for together, _ in step.stages for ps in together.values() for p in ps}
     unbound = {name: value.unbind(0) for name, value in (inputs | drawn).items()}
     leaves = [node for node in cell.nodes if not node.args]

@@ -92,7 +92,7 @@ def test_lengths_equal_each_sequence_alone(name, reverse):
             same(result.kept[gate_name][:length, k], values[:, 0])
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", [n for n, c in CELLS.items() if all(node.op != "time" for node in c.nodes)])
 def test_the_reverse_direction_is_the_sequence_turned_round(name):
     call = make(name)
     turned = replace(call, inputs={k: v.flip(0) for k, v in call.inputs.items()})
@@ -114,7 +114,7 @@ def test_resets_cut_a_sequence_into_sequences_from_zero(name, reverse):
         parts = [slice(a, b) for a, b in pairwise(marks)]
         parts = parts[::-1] if reverse else parts
         for number, part in enumerate(parts):
-            piece = alone(call, k, part)
+            piece = replace(alone(call, k, part), start=part.start)
             if number:
                 piece = replace(piece, states=tuple(torch.zeros_like(s) for s in piece.states))
             wanted = run(piece)

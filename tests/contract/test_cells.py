@@ -17,6 +17,7 @@ ALL = {**CELLS, **OPTED, **ODD}
 MANY = {"dtype": (torch.float32,), "resets": (True,), "few": (False,)}
 FEW = {"dtype": (torch.float64,), "resets": (True,), "few": (True,)}
 FEWER = OPTIONS | {"larger": (1,), "steps": (7,), "width": (5,), "threads": (2,), "loss": ("both",)}
+FEWER |= {"constant": (True,), "cut": (True,), "units": (False,)}
 CASES = [
     *cases(list(CELLS), HIDDEN),
     *cases(list(CELLS), (7,), gradients=False, factors=MANY),

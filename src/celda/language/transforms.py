@@ -109,6 +109,9 @@ def layer_norm(cell: Cell, bias: bool = True) -> Cell:
     bias `norm_bias_i`, at first what the cell or the layer says of the map's own, or 0; `bias=False` leaves it out. So
     it is with a new state that an activation reads on its way to the output, as in `tanh(c)`.
     """
+    _check_cell("layer_norm", cell)
+    if not isinstance(bias, bool):
+        raise CellError(f"layer_norm(..., bias={bias!r}): write True or False.")
     rewriting = Rewriting(cell)
     initial = {w.name: w.initial for w in cell.weights}
     inside = set(topological(cell.gates.values()))
@@ -132,7 +135,8 @@ def layer_norm(cell: Cell, bias: bool = True) -> Cell:
             args = (normal[memory].node,)
         return rewriting.same(node, args)
 
-    return rewriting.run(rule).cell(f"layer_norm({cell.name})", _doc(cell, "layer normalisation"))
+    name = _name("layer_norm", cell, *([] if bias else ["bias=False"]))
+    return rewriting.run(rule).cell(name, _doc(cell, "layer normalisation"))
 
 
 def heads(cell: Cell, count: int) -> Cell:
@@ -140,6 +144,7 @@ def heads(cell: Cell, count: int) -> Cell:
 
     The matrices are block-diagonal; `count` must divide the hidden size.
     """
+    _check_cell("heads", cell)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise CellError(f"heads={count!r} cannot be: write a whole number of at least 1.")
     recurrent = [weight for weight in cell.weights if weight.columns == HIDDEN]
@@ -148,7 +153,7 @@ def heads(cell: Cell, count: int) -> Cell:
         raise CellError(f"heads({cell.name}, {count}) cannot be: the matrices of {cell.name} {told}.")
     groups = Groups(count, later=False)
     weights = tuple(replace(w, groups=groups) if w.columns == HIDDEN else w for w in cell.weights)
-    name = f"heads({cell.name}, {count})"
+    name = _name("heads", cell, str(count))
     return cell if count == 1 else replace(cell, name=name, doc=_doc(cell, f"{count} heads"), weights=weights)
 
 

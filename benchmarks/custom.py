@@ -12,6 +12,8 @@ from celda.language import (
     couple,
     diagonal,
     gate,
+    heads,
+    layer_norm,
     linear,
     recurrent_dropout,
     sigmoid,
@@ -46,7 +48,7 @@ def two_speed(x, h, slow):
 _lstm = CELLS["lstm"]
 _dropped = recurrent_dropout(_lstm, 0.25)
 
-# The LSTM with each option, and with the two that layers take by name together.
+# The LSTM with each option, and with two together that draw masks.
 OPTED: dict[str, Cell] = {
     made.name: made
     for made in (
@@ -57,5 +59,7 @@ OPTED: dict[str, Cell] = {
         weight_drop(_lstm, 0.5),
         clip_state(_lstm, 3.0),
         couple(_lstm),
+        layer_norm(_lstm),
+        heads(_lstm, 4),
     )
 }

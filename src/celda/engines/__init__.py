@@ -23,8 +23,9 @@ from celda.engines.call import Call, Engine, Result
 from celda.engines.forks import forked
 from celda.engines.library import know
 from celda.engines.reference import run as reference
-from celda.engines.stream import Stream, onlooker
+from celda.engines.stream import Bound, Stream, onlooker
 from celda.errors import CeldaError
+from celda.language import Cell
 
 NAMES = ("reference", "cpu")
 PLANNED = {"gpu": "not built yet; on a GPU the reference runs"}  # engines to be, and what is there meanwhile
@@ -48,6 +49,22 @@ class Plan:
             return reference(call)
         return library.run(call) if self.operator else _engine(self.engine)(call)
 
+    def bound(
+        self,
+        cell: Cell,
+        sizes: tuple[int, int, int],
+        hidden: int,
+        dtype: torch.dtype,
+        arrays: tuple[str, ...],
+        reverse: bool,
+    ) -> Bound | None:
+        """Passes of one layer and direction over (T, B, width) = `sizes`, without gradients; None: only by a `Call`."""
+        if self.engine != "cpu" or self.operator:
+            return None
+        from celda.engines import cpu
+
+        return cpu.bound(cell, sizes, hidden, dtype, arrays, reverse)
+
     def stream(self, calls: Sequence[Call]) -> Stream | None:
         """A stack of layers, given by their first `calls`, to be run step by step; None: only a call at a time."""
         if self.engine != "cpu" or self.operator:
@@ -69,29 +86,39 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
 
     Raises CeldaError where the cpu engine was asked for by name and cannot run the input.
     """
-    asked, by = engine, f"engine={engine!r}"
+    asked = engine
     if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE") or "auto") != "auto":
-        by = f"CELDA_ENGINE={asked}"
         check_engine(asked, "CELDA_ENGINE")
     check_engine(asked)
     if asked == "reference":
-        return Plan("reference", f"{by} was asked for")
-    hindrance = _hindrance(x, others)
-    if hindrance is None and x.numel() == 0:
-        return Plan("reference", "the batch is empty, so there is nothing to compute")
+        return Plan("reference", f"{_by(engine, asked)} was asked for")
+    tensors = (x, *others)
+    hindrance = _hindrance(x, tensors)
     if hindrance is None:
-        reason = "kernels compiled for this cell and processor" if asked == "auto" else f"{by} was asked for"
-        reason += ", on one thread because this process is the child of a fork" if forked() else ""
-        seen = library.seen((x, *others))
-        return Plan("cpu", f"{reason}, as the operator celda::sequence" if seen else reason, seen)
-    if asked == "cpu" and engine == "cpu":
-        raise CeldaError(f"{by} was asked for, but {hindrance}: write engine='auto'.")
-    unheeded = f"{by} cannot be followed: " if asked == "cpu" else ""
+        if x.numel() == 0:
+            return Plan("reference", "the batch is empty, so there is nothing to compute")
+        return _fused(engine, asked, forked(), library.seen(tensors))
+    if engine == "cpu":
+        raise CeldaError(f"{_by(engine, asked)} was asked for, but {hindrance}: write engine='auto'.")
+    unheeded = f"{_by(engine, asked)} cannot be followed: " if asked == "cpu" else ""
     return Plan("reference", f"{unheeded}torch operations in a loop, because {hindrance}")
 
 
-def _hindrance(x: Tensor, others: Sequence[Tensor]) -> str | None:
-    """Why the cpu engine cannot run `x`, or None where it can."""
+def _by(engine: str, asked: str) -> str:
+    return f"CELDA_ENGINE={asked}" if engine == "auto" else f"engine={engine!r}"
+
+
+@cache
+def _fused(engine: str, asked: str, alone: bool, seen: bool) -> Plan:
+    reason = (
+        "kernels compiled for this cell and processor" if asked == "auto" else f"{_by(engine, asked)} was asked for"
+    )
+    reason += ", on one thread because this process is the child of a fork" if alone else ""
+    return Plan("cpu", f"{reason}, as the operator celda::sequence" if seen else reason, seen)
+
+
+def _hindrance(x: Tensor, tensors: Sequence[Tensor]) -> str | None:
+    """Why the cpu engine cannot run `x`, which is the first of `tensors`, or None where it can."""
     if not x.is_cpu:
         return f"the input is on {x.device} and the fused kernels run on the CPU"
     if x.dtype not in (torch.float32, torch.float64):
@@ -103,10 +130,10 @@ def _hindrance(x: Tensor, others: Sequence[Tensor]) -> str | None:
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
         return "torch.jit.trace sees torch operations only"
     dtype = x.dtype
-    for tensor in (x, *others):
+    for tensor in tensors:
         if type(tensor) not in library.PLAIN and not isinstance(tensor, library.TRACED):
             return f"there is a {type(tensor).__name__} and the fused kernels read plain tensors"
-        if tensor.dtype != dtype or not tensor.is_cpu:
+        if tensor.dtype is not dtype or not tensor.is_cpu:
             return f"the input is {dtype} on {x.device}, and with it comes {tensor.dtype} on {tensor.device}"
     return None if _HAS_COMPILER else "llvmlite is not installed (pip install llvmlite)"
 
@@ -131,6 +158,7 @@ def _engine(name: str) -> Callable[[Call], Result]:
 __all__ = [
     "NAMES",
     "PLANNED",
+    "Bound",
     "Call",
     "Engine",
     "Plan",

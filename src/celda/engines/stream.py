@@ -1,8 +1,8 @@
-"""A stack of layers one step at a time: what an engine gives that has a way of its own for it."""
+"""What an engine gives that has shorter ways than a `Call`: a step at a time, or many passes of the same sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -26,6 +26,19 @@ class Stream(Protocol):
 
     def write(self, states: Sequence[Tensor]) -> None:
         """Go on from these states; before the first step, too."""
+        ...
+
+
+class Bound(Protocol):
+    """One layer and direction over batches of the same sizes, without gradients."""
+
+    def run(
+        self, x: Tensor, states: Sequence[Tensor] | None, weights: Mapping[str, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The outputs (T, B, H) and the last states, (1, B, H) each, from initial ones (B, H), or zeros.
+
+        All in memory of their own, and no views.
+        """
         ...
 
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import celda
 from celda.cells import CELLS
 from celda.engines import Call, cpu, forks, reference
-from celda.engines.cpu import kernels, launches, passes, prepare
+from celda.engines.cpu import kernels, launches, passes, prepare, sums
 from celda.engines.cpu.kernel import Shape
 from celda.language import cell, diagonal, gate, linear, sigmoid, tanh
 from tests.calls import random_call
@@ -311,7 +311,7 @@ def test_training_and_inference_give_the_same_bits(name):
 def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_share):
     """Products ahead of the loop or in it; threads that share the rows or the units: in tests all of it is small."""
     call = random_call(chosen, steps=4, batch=17, hidden=20)
-    monkeypatch.setattr(passes, "HOIST", (hoist, hoist))
+    monkeypatch.setattr(sums, "HOIST", (hoist, hoist))
     monkeypatch.setattr(kernels, "LARGE", -1)
     monkeypatch.setattr(kernels, "FEW", 0 if threads_share == "rows" else 10**9)
     same(gradients(call), gradients(call, engine=reference))

@@ -51,12 +51,13 @@ class Compiled:
     code: jit.Compiled
 
 
-def share(layout: Layout, weights: int) -> tuple[int, int]:
-    """How many threads run a step, and into how many ranges the rows are cut: as many, or one if they share the units.
+def share(layout: Layout, weights: int, slots: int) -> tuple[int, int]:
+    """How many of `slots` threads run a step, and into how many ranges the rows are cut: as many, or one if they share
+    the units.
 
     `weights` are multiplied with a row a step.
     """
-    parts = torch.get_num_threads() if weights * layout.batch > ALONE else 1
+    parts = slots if weights * layout.batch > ALONE else 1
     few = layout.rows < FEW * layout.steps * parts and weights > LARGE
     return parts, parts if layout.batch >= 4 * parts and not few else 1
 

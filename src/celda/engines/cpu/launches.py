@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,15 @@ WAITING = 2  # launches of the same sizes
 SIZES = 32  # for which launches wait
 
 
+class _Known(NamedTuple):
+    """What was last written to a block of arguments besides a run's own values; it holds what lies at the addresses."""
+
+    layout: Layout
+    span: tuple[int, int, int]  # first step, end, threads asked for
+    parts: int
+    bounds: Tensor
+
+
 class Launch:
     """A kernel with memory for `sizes` elements of each name, side by side; for one call at a time.
 
@@ -39,6 +49,7 @@ class Launch:
     # what a kernel leaves in its buffers, until the next call
     states: Tensor  # forward, the two buffers of each state (states, 2, B, padded); backward, their gradients
     final: list[tuple[Tensor, ...]]  # forward: of each of the two buffers, the states (B, H)
+    stacked: list[tuple[Tensor, ...]]  # the same, each as (1, B, H)
     sums: Tensor  # backward: of the adjoints of each linear map and learned vector (slots, maps + vectors, H)
 
     def __init__(self, kernel: Compiled, kind: Kind, shape: Shape, sizes: dict[str, int], weights: int) -> None:
@@ -72,6 +83,7 @@ class Launch:
         self._new = {*names} - self.constants.keys() - {"by_rows", "chunks", "bounds"}  # told at every run
         self._block = self.kernel.arguments.pack(dict.fromkeys(names, 0) | self.constants)
         self._code, self._at = self.kernel.code.address("kernel"), ctypes.addressof(self._block)
+        self._known: _Known | None = None
         return self
 
     def run(
@@ -85,21 +97,32 @@ class Launch:
         """Run the steps begin..end, numbered as they are run; without `sources`, on buffers as they are.
 
         On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or
-        the units where the rows are few and the weights more than a cache holds.
+        the units where the rows are few and the weights more than a cache holds. `values` has the same names in every
+        run: what the layout decides besides is told again only where it is another one.
         """
-        values = {**layout.numbers, **values}
-        if missing := self._new - values.keys():
-            raise TypeError(f"the kernel must be told {', '.join(sorted(missing))}")
-        parts, chunks = share(layout, self._weights)
-        bounds = layout.bounds(chunks, begin, end)
+        known = self._known
+        slots = torch.get_num_threads()
+        if known is None or known.layout is not layout or known.span != (begin, end, slots):
+            known = self._tell(layout, values, begin, end, slots)
         held = None if sources is None else self.jobs.take(sources)
         block, place = self._block, self._place
         for name, value in values.items():
             block[place[name]] = value
         block[place["job_count"]] = 0 if held is None else self._jobs
-        block[place["by_rows"]], block[place["chunks"]] = int(chunks == parts), chunks
-        block[place["bounds"]] = bounds.data_ptr()
-        threads.run(self._code, self._at, parts)
+        threads.run(self._code, self._at, known.parts)
+
+    def _tell(self, layout: Layout, values: Mapping[str, int], begin: int, end: int, slots: int) -> _Known:
+        """Write to the block what the layout and the threads decide."""
+        if missing := self._new - layout.numbers.keys() - values.keys():
+            raise TypeError(f"the kernel must be told {', '.join(sorted(missing))}")
+        parts, chunks = share(layout, self._weights, slots)
+        bounds = layout.bounds(chunks, begin, end)
+        told = {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr()}
+        for name, value in {**layout.numbers, **told}.items():
+            self._block[self._place[name]] = value
+        known = _Known(layout, (begin, end, slots), parts, bounds)
+        self._known = known if layout.plain else None  # others come once
+        return known
 
     def view(self, name: str, *shape: int) -> Tensor:
         """What begins at a buffer as a tensor, which may be looked at until the next call."""
@@ -179,6 +202,7 @@ def forward_launches(
                 jobs.rows(address["bias"] + m * p * size, name, count, block * h, add=True)
         launch.states = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p)
         launch.final = [half.unbind() for half in launch.states[..., :h].unbind(1)]
+        launch.stacked = [tuple(state.unsqueeze(0) for state in half) for half in launch.final]
         launch.reach(program.grouped, seen_by=False)
         return launch.bind(constants)
 

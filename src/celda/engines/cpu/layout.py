@@ -60,9 +60,10 @@ class Layout:
     def of(call: Call, lanes: int) -> Layout:
         """The layout of a call on vectors of `lanes` elements."""
         x, hidden = call.inputs[call.cell.inputs[0]], call.states[0].shape[-1]
-        steps, batch, padded = x.shape[0], x.shape[1], -(-hidden // lanes) * lanes
+        steps, batch = x.shape[0], x.shape[1]
         if call.lengths is None and call.resets is None:
-            return _plain(steps, batch, hidden, padded, call.reverse)
+            return plain(steps, batch, hidden, lanes, call.reverse)
+        padded = _filled(hidden, lanes)
         lengths, order, resets = None, None, call.resets
         offset, active = _dense(steps, batch)
         if call.lengths is not None:
@@ -294,5 +295,10 @@ class Layout:
 
 
 @lru_cache(maxsize=256)
-def _plain(steps: int, batch: int, hidden: int, padded: int, reverse: bool) -> Layout:
-    return Layout(steps, batch, hidden, padded, reverse, *_dense(steps, batch), None, None, None)
+def plain(steps: int, batch: int, hidden: int, lanes: int, reverse: bool) -> Layout:
+    """The layout of batches that end together and start nowhere anew."""
+    return Layout(steps, batch, hidden, _filled(hidden, lanes), reverse, *_dense(steps, batch), None, None, None)
+
+
+def _filled(hidden: int, lanes: int) -> int:
+    return -(-hidden // lanes) * lanes

@@ -18,13 +18,9 @@ from celda.engines.cpu.launches import forward_launches, sweep_launches
 from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.program import ForwardProgram
 from celda.engines.cpu.shield import shielded
-from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted
+from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted, hoists
 from celda.language.expression import Node
 
-# With fewer sequences than this, the products with the input are done for all steps at once: the first where they have
-# at most so many weights, in bytes, and the second where they have more than a cache holds.
-HOIST = 4, 24
-LARGE = 2**19
 FEWEST = (
     1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
 )
@@ -86,8 +82,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     given, units = of_call(program, call, layout), by_unit(program, call, layout)
     n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
-    large = program.ahead * h * max(widths, default=0) * dtype.itemsize > LARGE
-    hoist = program.ahead > 0 and b < HOIST[large]
+    hoist = hoists(program, b, h, widths, dtype)
     ready = forward_launches(program, layout.kind, shape, widths, moves, hoist, tuple(call.weights), training)
     launch = ready.take()
     held: list[pool.Lease] = []

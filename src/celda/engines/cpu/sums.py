@@ -14,6 +14,10 @@ from celda.engines.cpu.program import ForwardProgram
 from celda.language.schedule import Product
 
 Weights = Mapping[str, Tensor]
+# With fewer sequences than this, the products with the input are done for all steps at once: the first where they have
+# at most so many weights, in bytes, and the second where they have more than a cache holds.
+HOIST = 4, 24
+LARGE = 2**19
 TURNED, MANY = 2**17, 1024  # elements of a gradient that is summed up the other way round, and rows from which on
 
 
@@ -35,6 +39,12 @@ def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Te
     if name not in found:
         found[name] = torch.zeros_like(like)
     found[name][first : first + part.shape[0]] += part
+
+
+def hoists(program: ForwardProgram, batch: int, hidden: int, widths: tuple[int, ...], dtype: torch.dtype) -> bool:
+    """Whether the products with what is given, of these widths, are worth doing for all steps at once."""
+    large = program.ahead * hidden * max(widths, default=0) * dtype.itemsize > LARGE
+    return program.ahead > 0 and batch < HOIST[large]
 
 
 def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, layout: Layout) -> Tensor:

@@ -1,0 +1,79 @@
+"""Forward passes without gradients, over batches of the same sizes: what the sizes decide is worked out once.
+
+Around a call of a small layer the way through `passes.forward`, which serves every call, takes longer than the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from celda.engines.cpu.kernels import forward_program, shape_of
+from celda.engines.cpu.launches import forward_launches
+from celda.engines.cpu.layout import plain
+from celda.engines.cpu.shield import shielded
+from celda.engines.cpu.sums import hoisted, hoists
+from celda.language import Cell
+
+SIZES = 256  # that are remembered
+
+
+class Bound:
+    """One layer and direction over (T, B, width); `arrays` are the names of its weights. See `bound`."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        sizes: tuple[int, int, int],
+        hidden: int,
+        dtype: torch.dtype,
+        arrays: tuple[str, ...],
+        reverse: bool,
+    ) -> None:
+        steps, batch, width = sizes
+        shape, self._program = shape_of(dtype, hidden), forward_program(cell, (), False)
+        self._layout = layout = plain(steps, batch, hidden, shape.lanes, reverse)
+        self._hoist = hoists(self._program, batch, hidden, (width,), dtype)
+        self._sizes = self._program, layout.kind, shape, (width,), (True,), self._hoist, arrays, False
+        self._initial = tuple(f"{state} at 0" for state in cell.states)
+        self._zeros: dict[str, Tensor | None] = dict.fromkeys(self._initial)
+        self._operands = tuple(f"operand_{k}" for k in range(len(self._program.operands)))
+
+    @staticmethod
+    def serves(cell: Cell) -> bool:
+        """Whether a cell is given its input alone, as it is."""
+        given, inputs = forward_program(cell, (), False).given, cell.inputs
+        plainly = all(node.op == "input" for node in given) and len(given) == len(inputs) == 1
+        return plainly and not (cell.masks or cell.below or cell.is_structured)
+
+    @shielded
+    def run(
+        self, x: Tensor, states: Sequence[Tensor] | None, weights: Mapping[str, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The outputs (T, B, H) and the last states, (1, B, H) each, from initial ones (B, H), or zeros."""
+        layout, ready = self._layout, forward_launches(*self._sizes)  # its memory is not held here
+        launch = ready.take()
+        rows = x.resolve_neg().contiguous().view(layout.rows, -1)
+        output = x.new_empty(layout.steps, layout.batch, layout.hidden)
+        ahead = hoisted(self._program, (rows,), weights, layout) if self._hoist else None
+        values = {"given_0": rows.data_ptr(), "output": output.data_ptr(), "record": 0, "time": 0}
+        values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
+        if self._operands:
+            operands = x.new_empty(len(self._operands), layout.batch, layout.padded)
+            values |= {name: operand.data_ptr() for name, operand in zip(self._operands, operands, strict=True)}
+        initial = self._zeros if states is None else dict(zip(self._initial, states, strict=True))
+        launch.run(layout, values, {**weights, **initial}, 0, layout.steps)
+        final = tuple(state.clone() for state in launch.stacked[layout.steps % 2])
+        ready.give_back(launch)
+        return output, final
+
+
+@lru_cache(maxsize=SIZES)
+def bound(
+    cell: Cell, sizes: tuple[int, int, int], hidden: int, dtype: torch.dtype, arrays: tuple[str, ...], reverse: bool
+) -> Bound | None:
+    """Passes of a cell with `hidden` units over (T, B, width) = `sizes`; None where it needs more than its input."""
+    return Bound(cell, sizes, hidden, dtype, arrays, reverse) if Bound.serves(cell) else None

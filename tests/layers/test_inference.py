@@ -1,0 +1,142 @@
+"""Without gradients a layer takes a shorter way to the kernels: it must be the same function."""
+
+import pytest
+import torch
+
+import celda
+from celda.cells import CELLS
+from celda.engines import cpu
+
+
+def layer_of(name, **options):
+    torch.manual_seed(0)
+    sizes = dict.fromkeys(CELLS[name].inputs, 3) if len(CELLS[name].inputs) > 1 else 3
+    return celda.Recurrent(name, sizes, 17, **options).eval()
+
+
+def inputs_of(layer, steps=5, batch=3):
+    torch.manual_seed(1)
+    return torch.randn(steps, batch, 3), {name: torch.randn(batch, 3) for name in layer.cell.inputs[1:]}
+
+
+def tuples(state):
+    return state if isinstance(state, tuple) else (state,)
+
+
+def both(layer, x, *rest, **inputs):
+    """With gradients, and without."""
+    with_them = layer(x, *rest, **inputs)
+    with torch.no_grad():
+        return with_them, layer(x, *rest, **inputs)
+
+
+def same(a, b):
+    assert torch.equal(a[0], b[0])
+    assert all(map(torch.equal, tuples(a[1]), tuples(b[1])))
+    assert [s.shape for s in tuples(a[1])] == [s.shape for s in tuples(b[1])]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_computes_the_same_with_and_without_gradients(name):
+    layer = layer_of(name)
+    x, inputs = inputs_of(layer)
+    same(*both(layer, x, **inputs))
+
+
+@pytest.mark.parametrize("batch", [1, 7, 33])
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru_2014", "rnn"])
+@pytest.mark.parametrize(
+    "options", [{"num_layers": 2}, {"bidirectional": True}, {"num_layers": 2, "bidirectional": True}]
+)
+def test_stacks_and_directions(name, options, batch):
+    layer = layer_of(name, **options)
+    x, _ = inputs_of(layer, batch=batch)
+    same(*both(layer, x))
+    state = tuple(torch.randn_like(s) for s in tuples(layer(x)[1]))
+    same(*both(layer, x, state))
+
+
+def test_the_short_way_is_taken_and_only_where_it_serves(monkeypatch):
+    layer, taken = layer_of("lstm"), []
+    run = cpu.Bound.run
+    monkeypatch.setattr(cpu.Bound, "run", lambda self, *given: taken.append(1) or run(self, *given))
+    x, _ = inputs_of(layer)
+    layer(x)
+    assert not taken
+    with torch.inference_mode():
+        layer(x)
+    assert taken == [1]
+    with torch.no_grad():
+        layer(x, lengths=[5, 2, 1])
+        layer(x, resets=torch.zeros(5, 3, dtype=torch.bool))
+        layer(x, start=3)
+        with celda.trace(layer) as trace:
+            layer(x)
+    assert taken == [1]
+    assert trace["f"].shape == (1, 5, 3, 17)
+
+
+@pytest.mark.parametrize("option", ["zoneout", "recurrent_dropout", "dropout"])
+def test_what_is_drawn_in_training_is_drawn_without_gradients_too(option):
+    layer = layer_of("lstm", num_layers=2, **{option: 0.5}).train()
+    x, _ = inputs_of(layer)
+    with torch.no_grad():
+        assert not torch.equal(layer(x)[0], layer(x)[0])
+    layer.eval()
+    same(*both(layer, x))
+
+
+def test_inputs_that_lie_otherwise_in_memory():
+    layer = layer_of("lstm", batch_first=True)
+    x = torch.randn(3, 5, 3)
+    same(*both(layer, x))
+    turned = torch.randn(3, 3, 5).transpose(1, 2)
+    same(*both(layer, turned))
+    negative = torch.randn(3, 5, 3, dtype=torch.complex64).conj().imag  # a view with the negative bit
+    assert negative.is_neg()
+    same(*both(layer, negative))
+
+
+def test_weights_are_read_anew_at_every_call():
+    layer = layer_of("lstm")
+    x, _ = inputs_of(layer)
+    with torch.no_grad():
+        first = layer(x)[0]
+        layer.weight_hh_l0.data.mul_(2)
+        assert not torch.equal(layer(x)[0], first)
+        layer.bias_ih_l0.data = torch.ones_like(layer.bias_ih_l0)
+    same(*both(layer, x))
+
+
+def test_outputs_and_states_belong_to_the_caller():
+    layer = layer_of("lstm")
+    x, _ = inputs_of(layer)
+    with torch.no_grad():
+        y, (h, c) = layer(x)
+        kept = [t.clone() for t in (y, h, c)]
+        layer(x + 1)
+    assert all(map(torch.equal, (y, h, c), kept))
+    for tensor in (y, h, c):
+        tensor.mul_(torch.ones((), requires_grad=True))  # torch forbids it for a view made without gradients
+        assert tensor.requires_grad
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_sizes_and_threads_may_change_between_calls(threads):
+    layer, before = layer_of("lstm"), torch.get_num_threads()
+    try:
+        for steps, batch in ((1, 1), (5, 16), (2, 1), (5, 16), (9, 64)):
+            torch.set_num_threads(threads)
+            same(*both(layer, inputs_of(layer, steps, batch)[0]))
+            torch.set_num_threads(1)
+            same(*both(layer, inputs_of(layer, steps, batch)[0]))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_its_memory_is_given_back():
+    layer = layer_of("lstm")
+    with torch.no_grad():
+        layer(inputs_of(layer)[0])
+        celda.engines.empty_cache()
+        layer(inputs_of(layer)[0])

@@ -105,7 +105,7 @@ def make(cell: Cell, case: Case, seed: int = 0) -> Call:
     inputs |= {name: normal(steps[cell.inputs[0]], case.batch, case.hidden) for name in cell.below}
     for name, mask in cell.masks.items():
         size = (case.steps if mask.every_step else 1, case.batch, case.hidden)
-        inputs[name] = torch.empty(size, dtype=case.dtype).bernoulli_(mask.probability, generator=g)
+        inputs[name] = torch.rand(size, generator=g) < mask.probability
     zeros = torch.zeros(case.batch, case.hidden, dtype=case.dtype)
     states = tuple(normal(case.batch, case.hidden) if case.given else zeros for _ in cell.states)
     if case.given:

@@ -97,7 +97,9 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
     if hindrance is None:
         if x.numel() == 0:
             return Plan("reference", "the batch is empty, so there is nothing to compute")
-        return _fused(engine, asked, forked(), library.seen(tensors))
+        seen = library.seen(tensors)
+        make = _fused if seen else _fused_once  # a compiler cannot look into a cache
+        return make(engine, asked, forked(), seen)
     if engine == "cpu":
         raise CeldaError(f"{_by(engine, asked)} was asked for, but {hindrance}: write engine='auto'.")
     unheeded = f"{_by(engine, asked)} cannot be followed: " if asked == "cpu" else ""
@@ -108,13 +110,15 @@ def _by(engine: str, asked: str) -> str:
     return f"CELDA_ENGINE={asked}" if engine == "auto" else f"engine={engine!r}"
 
 
-@cache
 def _fused(engine: str, asked: str, alone: bool, seen: bool) -> Plan:
     reason = (
         "kernels compiled for this cell and processor" if asked == "auto" else f"{_by(engine, asked)} was asked for"
     )
     reason += ", on one thread because this process is the child of a fork" if alone else ""
     return Plan("cpu", f"{reason}, as the operator celda::sequence" if seen else reason, seen)
+
+
+_fused_once = cache(_fused)
 
 
 def _hindrance(x: Tensor, tensors: Sequence[Tensor]) -> str | None:

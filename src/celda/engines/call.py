@@ -15,9 +15,9 @@ class Call:
     """One run of a cell over a sequence.
 
     Shapes: `inputs` holds the cell's input as (T, B, width) under its name, each further input as that or, constant
-    over time, as (1, B, width), and likewise, H wide, each of the cell's masks and of the states of the layer below;
-    `states` one (B, H) tensor a state; `weights` what `cell.weights` names, biases only where the layer has them and
-    recurrent matrices whole, and what `cell.constants` names. `lengths` (B,) int: from that step on a sequence has
+    over time, as (1, B, width), and likewise, H wide, each of the cell's masks, bool, and of the states of the layer
+    below; `states` one (B, H) tensor a state; `weights` what `cell.weights` names, biases only where the layer has them
+    and recurrent matrices whole, and what `cell.constants` names. `lengths` (B,) int: from that step on a sequence has
     ended: its states stay, its output is zero, and its inputs may be anything, NaN too, without a trace in results or
     gradients. `resets` (T, B) bool, False past a sequence's end: a sequence starts anew at that step, with zero states.
     `reverse` runs from the last step to the first; a reset then parts the same two steps. `start` is the value of

@@ -117,7 +117,8 @@ def _call(
 def _checked(call: Call) -> Call:
     """The call, when it runs: a program may meet other numbers and dtypes than those it was made with."""
     steps, lengths = call.inputs[call.cell.inputs[0]].shape[0], call.lengths
-    kinds = {tensor.dtype for tensor in (*call.inputs.values(), *call.states, *call.weights.values())}
+    inputs = [value for name, value in call.inputs.items() if name not in call.cell.masks]
+    kinds = {tensor.dtype for tensor in (*inputs, *call.states, *call.weights.values())}
     if kinds not in ({torch.float32}, {torch.float64}):
         told = ", ".join(sorted(map(str, kinds)))
         raise CeldaError(f"A layer was given tensors of {told}: all must be float32, or all float64.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -13,20 +14,24 @@ from celda.layers.structure import recurrent
 
 
 def draw(cell: Cell, x: Tensor, hidden_size: int) -> dict[str, Tensor]:
-    """The masks of one layer and direction over `x` (T, B, I): (T, B, H) each, or (1, B, H) drawn once a sequence."""
+    """The masks of one layer and direction over `x` (T, B, I), bool: (T, B, H) each, or (1, B, H) for all steps."""
     steps, batch = x.shape[:2]
     return {
-        name: bernoulli((steps if mask.every_step else 1, batch, hidden_size), mask.probability, x)
+        name: bernoulli((steps if mask.every_step else 1, batch, hidden_size), mask.probability, x.device)
         for name, mask in cell.masks.items()
     }
 
 
-def bernoulli(size: Sequence[int], probability: float, like: Tensor) -> Tensor:
-    """1 with this probability, else 0, in the dtype and on the device of `like`.
+def bernoulli(size: Sequence[int], probability: float, device: torch.device) -> Tensor:
+    """True with this probability, rounded to a multiple of 2**-16.
 
-    Uniform numbers of float32 take half the time of `Tensor.bernoulli_`, and give every dtype the same masks.
+    Each element takes a quarter of one of torch's whole numbers; `Tensor.bernoulli_` takes about four times as long.
     """
-    return (torch.rand(size, dtype=torch.float32, device=like.device) < probability).to(like.dtype)
+    if not 0 < probability < 1:
+        return torch.full(size, probability >= 1, device=device)
+    count = prod(size)
+    words = torch.randint(-(2**63), 2**63 - 1, ((count + 3) // 4,), dtype=torch.int64, device=device)
+    return words.view(torch.int16)[:count].view(size) < min(round((probability - 0.5) * 2**16), 2**15 - 1)
 
 
 def drop_weights(cell: Cell, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -277,7 +277,7 @@ class BackwardKernel:
             if node.op == "state":
                 return old_state(node.name)
             if node.op in ("mask", "below"):
-                return f.read(program.read.index(node.name), row, lane, mask)
+                return f.read(program.read.index(node.name), row, lane, mask, node.op == "mask")
             if node in program.forward:
                 if node in self.record:
                     return e.load(recorded(node, row))

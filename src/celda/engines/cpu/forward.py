@@ -186,7 +186,7 @@ class ForwardKernel:
             if node.op == "parameter":
                 return e.load(e.at(f.address(f"vector_{node.name}"), lane))
             if node.op in ("mask", "below"):
-                return f.read(program.read.index(node.name), row, lane, mask)
+                return f.read(program.read.index(node.name), row, lane, mask, node.op == "mask")
             if node in program.crossing and program.stage_of(node) < number:
                 return e.load(e.at(self._crossed(f, node, f.at["r"]), lane))
             if node.op == "diagonal":

@@ -231,12 +231,30 @@ class Function:
     def _align(self) -> int:
         return 8 if self.shape.dtype == "float64" else 4
 
-    def read(self, k: int, row: ir.Value, lane: ir.Value, mask: ir.Value | None) -> ir.Value:
-        """The k-th of what is read unit by unit: for a row, or for its sequence where it does not move."""
+    def read(self, k: int, row: ir.Value, lane: ir.Value, mask: ir.Value | None, boolean: bool) -> ir.Value:
+        """The k-th of what is read unit by unit: for a row, or for its sequence where it does not move.
+
+        A `boolean` one is stored in bytes, and comes as 0 and 1.
+        """
         b = self.e.b
         moves = b.icmp_signed("!=", self.number(f"read_{k}_moves"), I64(0))
         there = b.mul(b.select(moves, row, self.at["r"]), self.number("hidden"))
-        return self.masked_load(self.e.at(self.address(f"read_{k}"), there, lane), mask)
+        address = self.address(f"read_{k}")
+        if not boolean:
+            return self.masked_load(self.e.at(address, there, lane), mask)
+        return b.uitofp(
+            self._bytes(b.gep(address, [b.add(there, lane)], source_etype=ir.IntType(8)), mask), self.e.vector
+        )
+
+    def _bytes(self, pointer: ir.Value, mask: ir.Value | None) -> ir.Value:
+        """A vector of bytes, zero outside the mask."""
+        kind = ir.VectorType(ir.IntType(8), self.shape.lanes)
+        if mask is None:
+            return self.e.b.load(pointer, align=1, typ=kind)
+        load = self._masked(
+            f"llvm.masked.load.v{self.shape.lanes}i8.p0", kind, [BYTES, ir.IntType(32), mask.type, kind]
+        )
+        return self.e.b.call(load, [pointer, ir.IntType(32)(1), mask, ir.Constant(kind, None)])
 
     def finish(self) -> None:
         """Return."""

@@ -117,8 +117,10 @@ class _Sequence:
         exact = torch.promote_types(x.dtype, torch.float32)  # bfloat16 counts to 256 only
         leaves: Values = {}
         for node in call.cell.nodes:
-            if node.op in ("input", "mask", "below"):
+            if node.op in ("input", "below"):
                 leaves[node] = call.inputs[node.name]
+            elif node.op == "mask":
+                leaves[node] = call.inputs[node.name].to(x.dtype)
             elif node.op == "number":
                 leaves[node] = torch.full((), node.value, dtype=exact, device=x.device)
             elif node.op == "parameter":

@@ -28,7 +28,7 @@ imports: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/.ready
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 coverage: $(VENV)/.ready
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered

@@ -44,7 +44,7 @@ def remarks(chosen: argparse.Namespace, busy: bool) -> str:
 
 def contract_holds() -> bool:
     """Whether the contract tests are green."""
-    command = [sys.executable, "-m", "pytest", "-x", "tests/contract"]
+    command = [sys.executable, "-m", "pytest", "-x", "-n", "2", "--dist", "worksteal", "tests/contract"]
     return subprocess.run(command, cwd=ROOT, stdout=sys.stderr).returncode == 0  # stdout is the report's
 
 

@@ -53,7 +53,7 @@ def through(program: ForwardProgram, call: Call, layout: Layout, gradients: list
             rest.append((node, d))
     if rest:
         with torch.enable_grad():
-            leaves = {name: value.detach().requires_grad_() for name, value in call.inputs.items()}
+            leaves = {name: call.inputs[name].detach().requires_grad_() for name in call.cell.inputs}
             values = [_rows(node, leaves, call.start, layout) for node, _ in rest]
         parts = torch.autograd.grad(values, list(leaves.values()), [d for _, d in rest], allow_unused=True)
         for name, part in zip(leaves, parts, strict=True):

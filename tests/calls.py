@@ -12,7 +12,9 @@ WIDTHS = {"x": 3, "image": 2, "static": 4}  # of the inputs that test cells have
 
 
 def proper(cell: Cell, state: str, value: Tensor) -> Tensor:
-    """A state as the cell can come to have it: the normaliser of an sLSTM is 1 or more."""
+    """A state as the cell can come to have it: an sLSTM's normaliser is 1 or more, a narrow state ends with zeros."""
+    if state in cell.narrow:
+        return value * (torch.arange(value.shape[-1]) < cell.narrow[state])
     return 1 + value.abs() if "slstm" in cell.name and state == "n" else value
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from celda.engines import NAMES, Call, Plan, Result
-from celda.language import Cell, Groups
+from celda.language import Cell, Pattern
 from tests.calls import proper
 from tests.contract.covering import covering
 from tests.tolerances import TOLERANCES
@@ -117,8 +117,8 @@ def make(cell: Cell, case: Case, seed: int = 0) -> Call:
             columns = {"hidden": case.hidden, **widths}[w.columns] if w.columns else None
             size = (w.blocks * case.hidden, *([columns] if columns else []))
             weights[w.name] = normal(*size, scale=1 / sqrt(columns or 4))
-            if w.groups:
-                weights[w.name].data *= seen(w.groups, case.hidden).repeat(w.blocks, 1)
+            if w.pattern:
+                weights[w.name].data *= seen(w.pattern, case.hidden).repeat(w.blocks, 1)
     for name, count in cell.constants.items():
         weights[name] = (torch.arange(case.hidden) * count // case.hidden).to(case.dtype)
     lengths = torch.randint(0, case.steps + 1, (case.batch,), generator=g) if case.lengths else None
@@ -128,11 +128,13 @@ def make(cell: Cell, case: Case, seed: int = 0) -> Call:
     return Call(cell, inputs, states, weights, lengths, anew, case.reverse, start=3)
 
 
-def seen(groups: Groups, hidden: int) -> Tensor:
-    """1 where a unit, a row, sees another, and 0 elsewhere."""
-    group = torch.tensor([groups.of(unit, hidden) for unit in range(hidden)])
-    own, other = group.unsqueeze(1), group.unsqueeze(0)
-    return own <= other if groups.later else own == other
+def seen(pattern: Pattern, hidden: int) -> Tensor:
+    """Where a unit, a row, sees another."""
+    rows = torch.zeros(hidden, hidden, dtype=torch.bool)
+    for unit in range(hidden):
+        begin, end = pattern.sees(unit, unit, hidden)
+        rows[unit, begin:end] = True
+    return rows
 
 
 def tensors(call: Call) -> dict[str, Tensor]:
@@ -167,8 +169,11 @@ def values(call: Call, engine: str, loss: str = "both") -> dict[str, Tensor]:
         if pairs:
             outputs, adjoints = zip(*pairs, strict=True)
             gradients = torch.autograd.grad(outputs, list(wanted.values()), adjoints, allow_unused=True)
+        patterns = {w.name: seen(w.pattern, call.states[0].shape[1]) for w in call.cell.weights if w.pattern}
         for (name, tensor), d in zip(wanted.items(), gradients, strict=True):
             found[f"d {name}"] = torch.zeros_like(tensor) if d is None else d
+            if name in patterns:  # what a matrix leaves out has no gradient that is wanted
+                found[f"d {name}"] = found[f"d {name}"] * patterns[name].repeat(tensor.shape[0] // tensor.shape[1], 1)
     return {name: value.detach() for name, value in found.items()}
 
 

@@ -56,7 +56,17 @@ MISTAKES = {
     "unknown engine": (lambda: lstm(engine="cuda"), "'cuda'"),
     "nonlinearity": (lambda: celda.RNN(3, 5, nonlinearity="gelu"), "'tanh' or 'relu'"),
     "further input without its width": (lambda: celda.Recurrent("image_rnn", 3, 5), "'image': ..."),
-    "projection": (lambda: lstm(proj_size=2), "proj_size is not built yet"),
+    "a projection to no fewer units": (
+        lambda: lstm(proj_size=5),
+        "from hidden_size=5 units to 5: write a proj_size below 5",
+    ),
+    "a projection to none": (lambda: lstm(proj_size=-1), "projection=-1 cannot be: write a whole number of at least 1"),
+    "a projected GRU": (lambda: celda.GRU(3, 5, proj_size=2), "gru reads its old output h unit by unit"),
+    "heads of a projection": (lambda: lstm(proj_size=2, heads=5), "multiply a projected output"),
+    "a state of a projection as wide as the others": (
+        lambda: lstm(proj_size=2)(X, (torch.zeros(1, 2, 5),) * 2),
+        "h has shape (1, 2, 5): it must be (1, 2, 2), that is (layers x directions, batch, proj_size)",
+    ),
     "zoneout": (lambda: lstm(zoneout=1.5), "zoneout=1.5 is no probability"),
     "layer norm": (lambda: lstm(layer_norm=1), "layer_norm=1 is neither True nor False"),
     "recurrent dropout": (lambda: lstm(recurrent_dropout=1), "recurrent_dropout=1 is no probability"),

@@ -3,7 +3,7 @@
 from celda.language import cell, gate, linear, sigmoid, tanh
 """
 
-from celda.language.cell import Cell, Groups, LinearMap, Mask, Term, Weight
+from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
 from celda.language.errors import CellError
 from celda.language.operations import (
     abs,
@@ -23,6 +23,7 @@ from celda.language.operations import (
     tanh,
     where,
 )
+from celda.language.patterns import Groups, Narrow, Pattern
 from celda.language.tracing import cell, diagonal, gate, group, linear, mask, parameter, time
 from celda.language.transforms import (
     candidate_dropout,
@@ -30,6 +31,7 @@ from celda.language.transforms import (
     couple,
     heads,
     layer_norm,
+    projection,
     recurrent_dropout,
     weight_drop,
     zoneout,
@@ -41,6 +43,8 @@ __all__ = [
     "Groups",
     "LinearMap",
     "Mask",
+    "Narrow",
+    "Pattern",
     "Term",
     "Weight",
     "abs",
@@ -64,6 +68,7 @@ __all__ = [
     "minimum",
     "normalize",
     "parameter",
+    "projection",
     "recurrent_dropout",
     "relu",
     "sigmoid",

@@ -10,26 +10,7 @@ from typing import NoReturn
 
 from celda.language.errors import CellError
 from celda.language.expression import HIDDEN, Node, topological
-
-
-@dataclass(frozen=True)
-class Groups:
-    """The hidden units in groups of about equal size, and which of them a matrix lets a unit see.
-
-    Unit u of H is in group u * count // H. It sees its own group alone ("heads": the matrix is block-diagonal), or its
-    own and the later ones (block-triangular).
-    """
-
-    count: int
-    later: bool
-
-    def begin(self, group: int, hidden_size: int) -> int:
-        """The first unit of a group."""
-        return -(-group * hidden_size // self.count)
-
-    def of(self, unit: int, hidden_size: int) -> int:
-        """The group of a unit."""
-        return unit * self.count // hidden_size
+from celda.language.patterns import Narrow, Pattern
 
 
 @dataclass(frozen=True)
@@ -38,14 +19,15 @@ class Weight:
 
     A matrix stacks one block of `hidden_size` rows a linear map that uses it, in the order of the definition (as
     `torch.nn.LSTM` stacks its gates); a bias stacks vectors the same way; a diagonal or a free parameter is one vector.
-    Of a block-diagonal matrix only the blocks on the diagonal are kept, one below the other: (H, H / groups).
+    Of a recurrent matrix with a pattern less is kept: of a block-diagonal one (H, H / groups), the blocks on the
+    diagonal one below the other; of one to or from a narrower state so many rows or columns.
     """
 
     name: str  # "weight_ih", "bias_hh", "diagonal_f", ...
     blocks: int  # how many blocks of hidden_size rows
     columns: str | None  # what a matrix multiplies: an input's name or "hidden"; None for a vector
     initial: tuple[float | None, ...]  # of each block; None: as the layer's initialisation says
-    groups: Groups | None = None  # of a recurrent matrix: what it leaves out
+    pattern: Pattern | None = None  # of a recurrent matrix: what it leaves out
 
     @property
     def is_bias(self) -> bool:
@@ -56,6 +38,16 @@ class Weight:
     def is_shift(self) -> bool:
         """Whether this is what is added to a normalised value, which starts at 0."""
         return self.name.startswith("norm_bias_")
+
+    @property
+    def is_projection(self) -> bool:
+        """Whether this brings the output to fewer units; it multiplies what is new, not a state."""
+        return isinstance(self.pattern, Narrow) and self.pattern.rows is not None
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether this is a matrix that multiplies a state, or what a gate made of one."""
+        return self.columns == HIDDEN and not self.is_projection
 
 
 @dataclass(frozen=True)
@@ -116,6 +108,7 @@ class Cell:
     constants: Mapping[str, int] = field(default_factory=dict, repr=False)  # the vector of the units' group, of so many
     below: tuple[str, ...] = ()  # the inputs that are a state of the layer below: "c_below"
     weight_drop: float = 0.0  # the probability with which a layer drops a recurrent weight in training
+    narrow: Mapping[str, int] = field(default_factory=dict)  # states of fewer units than H: past them they are 0
 
     def __repr__(self) -> str:
         return f"<cell {self.name}({', '.join(self.inputs[:1] + self.states)})>"
@@ -134,7 +127,11 @@ class Cell:
     @property
     def is_structured(self) -> bool:
         """Whether some of what engines are given is not just what is learned."""
-        return bool(self.constants) or any(weight.groups for weight in self.weights)
+        return bool(self.constants) or any(weight.pattern for weight in self.weights)
+
+    def units(self, state: str, hidden_size: int) -> int:
+        """How many units a state has in a layer of this hidden size."""
+        return self.narrow.get(state, hidden_size)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -181,12 +178,9 @@ class Cell:
         columns.update(sizes)
 
         def block(weight: Weight) -> int:
-            if weight.groups is None:
+            if weight.pattern is None:
                 return hidden_size * columns[weight.columns]
-            groups, units = weight.groups, range(hidden_size)
-            begins = [groups.begin(g, hidden_size) for g in range(groups.count + 1)]
-            ends = [hidden_size if groups.later else begins[groups.of(u, hidden_size) + 1] for u in units]
-            return sum(end - begins[groups.of(u, hidden_size)] for u, end in zip(units, ends, strict=True))
+            return weight.pattern.learned(hidden_size)
 
         return sum(w.blocks * block(w) for w in self.weights if bias or not w.is_bias)
 

@@ -9,7 +9,7 @@ from celda.language.expression import SCALAR, Node
 from celda.language.operations import OPERATIONS
 
 _SUM, _PRODUCT, _PREFIX, _ATOM = 3, 4, 5, 9
-_LETTERS = {"ih": "W", "hh": "R"}
+_LETTERS = {"ih": "W", "hh": "R", "hr": "P"}
 _FURTHER = "VUQS"  # the matrices of the keyword-only inputs
 
 

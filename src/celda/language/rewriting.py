@@ -57,10 +57,15 @@ class Rewriting:
         self.linear[made] = replace(linear, terms=terms, biases=())
         return made
 
+    def array(self, weight: Weight) -> str:
+        """Add an array to the new cell; its name, to which a second one of a name gets a number."""
+        unique = _unique(weight.name, {other.name for other in self.weights})
+        self.weights.append(replace(weight, name=unique))
+        return unique
+
     def vector(self, name: str, initial: float | None) -> Value:
         """A learned vector of the new cell; a second one of a name gets a number."""
-        unique = _unique(name, {weight.name for weight in self.weights})
-        self.weights.append(Weight(unique, 1, None, (initial,)))
+        unique = self.array(Weight(name, 1, None, (initial,)))
         node = Node("parameter", name=unique)
         self.vectors[node] = unique
         return Value(node)

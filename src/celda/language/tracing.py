@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from celda.language.cell import Cell, Groups, LinearMap, Mask, Term, Weight, in_order
+from celda.language.cell import Cell, LinearMap, Mask, Term, Weight, in_order
 from celda.language.errors import CellError, Line, first_line, last_line, line_of, mistake
 from celda.language.expression import HIDDEN, SCALAR, Node, Value, is_probability, number_of, topological, value_of
 from celda.language.operations import OPERATIONS
+from celda.language.patterns import Groups
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from celda.language.cell import Cell, Groups
+from celda.language.cell import Cell, LinearMap, Term, Weight
 from celda.language.errors import CellError
 from celda.language.expression import HIDDEN, Node, Value, is_probability, topological
 from celda.language.operations import maximum, minimum, normalize
+from celda.language.patterns import Groups, Narrow
 from celda.language.rewriting import Rewriting
 
 
@@ -44,7 +45,7 @@ def recurrent_dropout(cell: Cell, probability: float) -> Cell:
     dropped: dict[Node, Node] = {}
 
     def rule(node: Node, args: tuple[Node, ...]) -> Node:
-        if node.op == "linear":
+        if node.op == "linear" and not _is_projection(cell, node):
             for arg in args:
                 if arg.width == HIDDEN and arg not in dropped:
                     dropped[arg] = (Value(arg) * factor).node
@@ -123,7 +124,7 @@ def layer_norm(cell: Cell, bias: bool = True) -> Cell:
         return scaled + rewriting.vector(f"norm_bias_{name}", start) if bias else scaled
 
     def rule(node: Node, args: tuple[Node, ...]) -> Node:
-        if node.op == "linear":
+        if node.op == "linear" and not _is_projection(cell, node):
             linear = cell.linear[node]
             given = [initial[name][block] for name, block in linear.biases]
             start = sum(value or 0.0 for value in given) if any(value is not None for value in given) else None
@@ -147,14 +148,76 @@ def heads(cell: Cell, count: int) -> Cell:
     _check_cell("heads", cell)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise CellError(f"heads={count!r} cannot be: write a whole number of at least 1.")
-    recurrent = [weight for weight in cell.weights if weight.columns == HIDDEN]
-    if not recurrent or any(weight.groups for weight in recurrent):
-        told = "are cut into groups already" if recurrent else "multiply no state"
+    recurrent = [weight for weight in cell.weights if weight.is_recurrent]
+    if not recurrent or cell.narrow or any(weight.pattern for weight in recurrent):
+        cut = "multiply a projected output" if cell.narrow else "are cut into groups already"
+        told = cut if recurrent else "multiply no state"
         raise CellError(f"heads({cell.name}, {count}) cannot be: the matrices of {cell.name} {told}.")
     groups = Groups(count, later=False)
-    weights = tuple(replace(w, groups=groups) if w.columns == HIDDEN else w for w in cell.weights)
+    weights = tuple(replace(w, pattern=groups) if w.is_recurrent else w for w in cell.weights)
     name = _name("heads", cell, str(count))
     return cell if count == 1 else replace(cell, name=name, doc=_doc(cell, f"{count} heads"), weights=weights)
+
+
+def projection(cell: Cell, size: int) -> Cell:
+    """The output is brought to fewer units by a learned map: `h = P (o * tanh(c))` (Sak, Senior & Beaufays 2014).
+
+    The state h, the output of the layer and what the recurrent matrices of h multiply are then `size` wide, which must
+    be less than the hidden size; the other states stay as they are. Nothing but matrices may read the old output: a
+    GRU, which mixes it with the new one unit by unit, cannot be projected.
+    """
+    _check_cell("projection", cell)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise CellError(f"projection={size!r} cannot be: write a whole number of at least 1, below the hidden size.")
+    output, heard = cell.states[0], _heard(cell, size)
+    terms = [term for linear in cell.linear.values() for term in linear.terms]
+    narrow = {term.weight for term in terms if term.operand in heard}
+    if cell.narrow or any(weight.pattern for weight in cell.weights if weight.name in narrow):
+        told = "is projected already" if cell.narrow else f"is cut into groups by the matrix of {output}"
+        raise CellError(f"projection({cell.name}, {size}) cannot be: {cell.name} {told}.")
+    rewriting = Rewriting(cell)
+    # an array that multiplies whole values too is parted in two
+    apart = {t.weight: "" for t in terms if t.weight in narrow and t.operand not in heard}
+    rewriting.weights = [replace(w, pattern=Narrow(columns=size)) if w.name in narrow else w for w in cell.weights]
+    for weight in [w for w in cell.weights if w.name in apart]:
+        apart[weight.name] = rewriting.array(weight)
+
+    def rule(node: Node, args: tuple[Node, ...]) -> Node:
+        made = rewriting.same(node, args)
+        if node.op == "linear":
+            whole = {t for t in cell.linear[node].terms if t.operand not in heard and t.weight in apart}
+            pairs = zip(cell.linear[node].terms, rewriting.linear[made].terms, strict=True)
+            parted = tuple(replace(new, weight=apart[old.weight]) if old in whole else new for old, new in pairs)
+            rewriting.linear[made] = replace(rewriting.linear[made], terms=parted)
+        return made
+
+    rewriting.run(rule)
+    outputs = {state: rewriting.becomes[node] for state, node in cell.outputs.items()}
+    matrix = rewriting.array(Weight("weight_hr", 1, HIDDEN, (None,), Narrow(rows=size)))
+    narrowed = Node("linear", (outputs[output],))
+    rewriting.linear[narrowed] = LinearMap(output, (Term(outputs[output], matrix, 0),), ())
+    name, doc = _name("projection", cell, str(size)), _doc(cell, f"its output projected to {size} units")
+    return replace(rewriting.cell(name, doc, outputs | {output: narrowed}), narrow={output: size})
+
+
+def _heard(cell: Cell, size: int) -> set[Node]:
+    """The old output and what is made of it that is 0 where it is; matrices alone may read it."""
+    names, found = (cell.states[0], f"{cell.states[0]}_below"), set[Node]()
+    for node in cell.nodes:
+        inside = [arg for arg in node.args if arg in found]
+        others = [arg for arg in node.args if arg not in found]
+        if node.op in ("state", "below") and node.name in names:
+            found.add(node)
+        elif inside and node.op != "linear":
+            scaled = node.op in ("multiply", "divide") and node.args[0] in inside and all(map(_is_given, others))
+            if node.op not in ("tanh", "relu", "identity", "stop_gradient", "negate", "abs") and not scaled:
+                raise CellError(
+                    f"projection({cell.name}, {size}) cannot be: {cell.name} reads its old output "
+                    f"{cell.states[0]} unit by unit, and projected it has fewer units. Take a cell in which matrices "
+                    "alone read it, such as the LSTM, and take other options after the projection."
+                )
+            found.add(node)
+    return found
 
 
 def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:
@@ -184,7 +247,7 @@ def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:
 def weight_drop(cell: Cell, probability: float) -> Cell:
     """In training weights of the recurrent matrices are dropped, anew at every call (Merity et al. 2018, AWD-LSTM)."""
     _check("weight_drop", cell, probability, below=True)
-    if not any(weight.columns == HIDDEN for weight in cell.weights):
+    if not any(weight.is_recurrent for weight in cell.weights):
         raise CellError(f"weight_drop has nothing to drop: no matrix of {cell.name} multiplies a state.")
     name = _name("weight_drop", cell, f"{probability:g}")
     dropped = cell.weight_drop + probability - cell.weight_drop * probability  # what each of them drops
@@ -213,6 +276,12 @@ def _activation(node: Node) -> str:
     if node.op in ("multiply", "divide", "maximum", "minimum") and len(inner) == 1:
         return _activation(inner[0])
     return node.op
+
+
+def _is_projection(cell: Cell, node: Node) -> bool:
+    """Whether a linear map brings the output to fewer units."""
+    names = {term.weight for term in cell.linear[node].terms}
+    return any(weight.is_projection for weight in cell.weights if weight.name in names)
 
 
 def _is_given(node: Node) -> bool:

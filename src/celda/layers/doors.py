@@ -150,13 +150,17 @@ def as_states(given: object, names: Sequence[str]) -> tuple[Tensor, ...]:
     raise CeldaError(f"The cell has {wanted} and {told} given: give one tensor for each.")
 
 
-def check_states(states: Sequence[Tensor], names: Sequence[str], wanted: tuple[int, ...], like: Tensor) -> None:
-    """Each state is (layers * directions, B, H), without a batch (layers * directions, H), and as the weights are."""
-    axes = "(layers x directions, batch, hidden_size)"
-    if len(wanted) == 2:
-        axes = "(layers x directions, hidden_size), as the input has no batch"
-    for name, state in zip(names, states, strict=True):
+def check_states(
+    states: Sequence[Tensor], cell: Cell, leading: tuple[int, ...], hidden_size: int, like: Tensor
+) -> None:
+    """Each state is (*leading, its units), and as the weights are; `leading`: layers x directions, and the batch."""
+    for name, state in zip(cell.states, states, strict=True):
+        wanted = (*leading, cell.units(name, hidden_size))
         if not has_shape(state, wanted):
+            width = "proj_size" if name in cell.narrow else "hidden_size"
+            axes = f"(layers x directions, batch, {width})"
+            if len(wanted) == 2:
+                axes = f"(layers x directions, {width}), as the input has no batch"
             raise CeldaError(
                 f"The state {name} has shape {shape(state)}: it must be {written(wanted)}, that is {axes}."
             )

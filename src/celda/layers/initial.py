@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from celda.errors import CeldaError
-from celda.language import Cell, Weight
+from celda.language import Cell, Narrow, Weight
 from celda.language.expression import HIDDEN, Node
 from celda.language.roles import Shift, memories, shift
 
@@ -61,7 +61,8 @@ def _identity(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
         if weight.is_bias or weight.is_shift:
             array.zero_()
         elif weight.columns == HIDDEN:
-            for block in array.split(array.shape[1]):  # of heads, one for each
+            size = hidden_size if isinstance(weight.pattern, Narrow) else array.shape[1]
+            for block in array.split(size):  # of heads, one for each
                 torch.nn.init.eye_(block)
         elif weight.name in diagonals:
             array.fill_(1.0)

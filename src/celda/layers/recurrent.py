@@ -38,7 +38,8 @@ class Recurrent(nn.Module):
         batch_first: whether batches are (B, T, I) rather than (T, B, I); states are (layers x directions, B, H) always.
         dropout: probability of dropping an output between layers, in training.
         bidirectional: whether a second set of weights runs from the end to the start; outputs are then (T, B, 2H).
-        proj_size: not built yet; anything but the default says so.
+        proj_size: width P of the output and of the state h, where they are brought to fewer units than H by a learned
+            map (`celda.language.projection`); 0: they are not. The other states stay H wide.
         heads: in how many groups the hidden units are cut, of which none sees another in a recurrent matrix
             (`celda.language.heads`); it divides H.
         layer_norm: whether linear maps are normalised over the hidden units (`celda.language.layer_norm`).
@@ -86,10 +87,6 @@ class Recurrent(nn.Module):
         connections: str | None = None,
     ) -> None:
         super().__init__()
-        later = {"proj_size": proj_size}
-        for name, value in later.items():
-            if value:
-                raise CeldaError(f"{name} is not built yet in this version: leave it out.")
         doors.check_sizes(hidden_size, num_layers, dropout)
         doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional, layer_norm=layer_norm)
         check_engine(engine)
@@ -99,6 +96,8 @@ class Recurrent(nn.Module):
                 told = f"{name}={given!r} has no effect with num_layers=1: it acts between layers."
                 warnings.warn(told, stacklevel=2)
         self.cell = cells.find(cell)
+        if proj_size != 0:
+            self.cell = language.projection(self.cell, proj_size)
         if heads != 1:
             self.cell = language.heads(self.cell, heads)
         if layer_norm:
@@ -114,7 +113,8 @@ class Recurrent(nn.Module):
         self.input_size = self.input_sizes[self.cell.inputs[0]]
         self.hidden_size, self.num_layers, self.bias = hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
-        self.proj_size, self.init, self.engine, self.connections = proj_size, init, engine, connections
+        self.proj_size = self.cell.narrow.get(self.cell.states[0], 0)
+        self.init, self.engine, self.connections = init, engine, connections
         if not bias and any(value for w in self.cell.weights if w.is_bias for value in w.initial):
             warnings.warn(
                 f"bias=False leaves out the initial biases that the cell {self.cell.name} asks for with "
@@ -139,19 +139,24 @@ class Recurrent(nn.Module):
     def _suffixes(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)
 
+    @property
+    def output_size(self) -> int:
+        """The width of the output: H, or P with a projection, and twice that in both directions."""
+        return self.cell.units(self.cell.states[0], self.hidden_size) * len(self._suffixes)
+
     def _arrays(self, layer: int) -> dict[str, tuple[int, ...]]:
         """Name and shape of what one direction of a layer learns."""
-        first = self.input_size if layer == 0 else self.hidden_size * len(self._suffixes)
+        first = self.input_size if layer == 0 else self.output_size
         widths = {**self.input_sizes, self.cell.inputs[0]: first}
         return {
-            w.name: (w.blocks * self.hidden_size, *structure.columns(w, widths, self.hidden_size))
+            w.name: structure.shape(w, widths, self.hidden_size)
             for w in self.cell.weights
             if self.bias or not w.is_bias
         }
 
     def _between(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of what the connections between layers learn."""
-        return between.arrays(self.connections, self.num_layers, self.hidden_size * len(self._suffixes))
+        return between.arrays(self.connections, self.num_layers, self.output_size)
 
     def _weights(self, place: int) -> dict[str, Tensor]:
         """What one layer and direction learns; `place` counts directions first."""
@@ -182,8 +187,8 @@ class Recurrent(nn.Module):
 
         Args:
             x: (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence, or a `PackedSequence`.
-            state: initial states, one (layers x directions, B, H) tensor each (without B for one sequence); zeros by
-                default.
+            state: initial states, one (layers x directions, B, H) tensor each, a projected one (..., B, P); without B
+                for one sequence; zeros by default.
             lengths: (B,) whole numbers; steps past the end leave the state alone and give zeros.
             resets: bool, laid out as the steps of `x`: the sequence starts anew at that step, with zero states. In the
                 reverse direction, too, nothing crosses from that step to the one before it.
@@ -192,8 +197,8 @@ class Recurrent(nn.Module):
             inputs: the cell's further inputs, each (B, width), constant over time, or laid out as `x`, one a step.
 
         Returns:
-            The outputs, laid out as `x`, (T, B, H) or (T, B, 2H), and the final states (a bare tensor where there is
-            one).
+            The outputs, laid out as `x`, (T, B, H) or (T, B, 2H), with a projection P for H; and the final states (a
+            bare tensor where there is one).
 
         Raises:
             CeldaError: a shape, dtype or device that does not fit; the message says what would.
@@ -239,8 +244,8 @@ class Recurrent(nn.Module):
 
     def _check_states(self, states: tuple[Tensor, ...] | None, batch: int | None) -> None:
         if states is not None:
-            wanted = (len(self._names), *(() if batch is None else (batch,)), self.hidden_size)
-            doors.check_states(states, self.cell.states, wanted, self._like)
+            wanted = (len(self._names), *(() if batch is None else (batch,)))
+            doors.check_states(states, self.cell, wanted, self.hidden_size, self._like)
 
     def _run(
         self,
@@ -293,19 +298,25 @@ class Recurrent(nn.Module):
                 given |= structure.below(cell, results, x, self.hidden_size)
             for direction in range(directions):
                 place = layer * directions + direction
-                first = zeros if states is None else tuple(state[place] for state in states)
+                first = zeros
+                if states is not None:
+                    first = structure.widened(cell, [state[place] for state in states], self.hidden_size)
                 drawn = given | draw(cell, x, self.hidden_size) if cell.masks and training else given
                 used = structure.whole(cell, weights[place], self.hidden_size)
                 used = drop_weights(cell, used) if training else used
                 call = Call(cell, drawn, first, used, lengths, resets, direction == 1, start, keep)
                 results.append(plan.run(call))
-            y = torch.cat([r.output for r in results[-directions:]], -1) if directions > 1 else results[-1].output
+            outputs = [structure.narrowed(cell, names[0], r.output) for r in results[-directions:]]
+            y = torch.cat(outputs, -1) if directions > 1 else outputs[0]
             if layer and self.connections:
                 learned = lambda what, number=layer: getattr(self, f"highway_{what}_l{number}")  # noqa: E731
                 y = between.connect(self.connections, below, y, learned)
         if self._trace is not None:
-            self._trace.record([r.kept for r in results])
-        return y, tuple(torch.stack([r.states[k] for r in results]) for k in range(len(names)))
+            self._trace.record(
+                [{n: structure.narrowed(cell, n, value) for n, value in r.kept.items()} for r in results]
+            )
+        final = (torch.stack([r.states[k] for r in results]) for k in range(len(names)))
+        return y, tuple(map(structure.narrowed, (cell,) * len(names), names, final))
 
     def _bound(
         self, plan: Plan, cell: Cell, x: Tensor, weights: Sequence[Mapping[str, Tensor]], training: bool

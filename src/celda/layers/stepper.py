@@ -32,8 +32,8 @@ class Stepper:
     """Runs a layer on one step at a time, in evaluation mode and without gradients.
 
     `y_t = stepper(x_t)` takes (B, I) and gives (B, H); `stepper.state` is a tuple with one (layers, B, H) tensor a
-    state, and may be assigned: it is copied both ways. Feeding a sequence step by step gives what the layer gives for
-    all of it.
+    state (with a projection the output and h are P wide), and may be assigned: it is copied both ways. Feeding a
+    sequence step by step gives what the layer gives for all of it.
 
     Where the engine can, a step is a direct call of machine code on weights that were laid out for it beforehand, and
     `plan` says whether. They are laid out anew when torch says that a weight was changed or replaced, and at `reset`.
@@ -54,17 +54,19 @@ class Stepper:
             raise CeldaError(f"batch_size={batch_size!r} cannot be: write a whole number of at least 1.")
         self.layer, self.batch_size = layer, batch_size
         self._further = layer.cell.inputs[1:]
+        self._whole = layer.cell.states[0] not in layer.cell.narrow
         self._sizes = [torch.Size((batch_size, width)) for width in layer.input_sizes.values()]
         self.reset()
 
     @property
-    def _wanted(self) -> tuple[int, int, int]:
-        return (self.layer.num_layers, self.batch_size, self.layer.hidden_size)
+    def _leading(self) -> tuple[int, int]:
+        return (self.layer.num_layers, self.batch_size)
 
     def reset(self) -> None:
         """Forget everything: zero states, step 0."""
         self.steps = 0
-        zeros = tuple(self.layer._like.new_zeros(self._wanted) for _ in self.layer.cell.states)
+        cell, hidden = self.layer.cell, self.layer.hidden_size
+        zeros = tuple(self.layer._like.new_zeros(*self._leading, cell.units(name, hidden)) for name in cell.states)
         self._state: tuple[Tensor, ...] | None = zeros  # what the next step goes on from; None: what the stream holds
         self._stream: Stream | None = None
         self._bind()
@@ -77,7 +79,7 @@ class Stepper:
     @state.setter
     def state(self, states: Tensor | Sequence[Tensor]) -> None:
         given = as_states(states, self.layer.cell.states)
-        check_states(given, self.layer.cell.states, self._wanted, self.layer._like)
+        check_states(given, self.layer.cell, self._leading, self.layer.hidden_size, self.layer._like)
         self._state = tuple(s.detach().to(self.layer._like, copy=True) for s in given)
 
     def _current(self) -> tuple[Tensor, ...]:
@@ -85,7 +87,8 @@ class Stepper:
         if self._state is not None:
             return self._state
         assert self._stream is not None  # it took the state
-        return self._stream.read()
+        cell = self.layer.cell
+        return tuple(map(structure.narrowed, (cell,) * len(cell.states), cell.states, self._stream.read()))
 
     def __call__(self, x: Tensor, **inputs: Tensor) -> Tensor:
         """The output of the next step: (B, I) in, (B, H) out; further inputs are (B, width)."""
@@ -101,11 +104,12 @@ class Stepper:
         if stream is None:
             return self._layer(x, inputs)
         if self._state is not None:
-            stream.write(self._state)
+            stream.write(structure.widened(self.layer.cell, self._state, self.layer.hidden_size))
             self._state = None
         steps = self.steps
         self.steps = steps + 1
-        return stream.step(given, steps)  # type: ignore[arg-type]  # they fit
+        y = stream.step(given, steps)  # type: ignore[arg-type]  # they fit
+        return y if self._whole else structure.narrowed(self.layer.cell, self.layer.cell.states[0], y)
 
     def plan(self) -> Plan:
         """Which engine would run the next step, how, and why; print it."""
@@ -148,7 +152,7 @@ class Stepper:
         cell, like, calls = layer.cell.evaluation, layer._like, []
         state = like.new_zeros(self.batch_size, layer.hidden_size)
         for number in range(layer.num_layers):
-            widths = layer.input_sizes | ({cell.inputs[0]: layer.hidden_size} if number else {})
+            widths = layer.input_sizes | ({cell.inputs[0]: layer.output_size} if number else {})
             given = {name: like.new_zeros(1, self.batch_size, width) for name, width in widths.items()}
             calls.append(
                 Call(

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from celda.engines import Result
 from celda.errors import CeldaError
-from celda.language import Cell, Groups, Weight
+from celda.language import Cell, Groups, Pattern, Weight
 from celda.language.expression import HIDDEN
 
 
@@ -21,10 +22,17 @@ def check(cell: Cell, hidden_size: int, bidirectional: bool) -> None:
             "there are two of them: leave bidirectional out."
         )
     for weight in cell.weights:
-        if weight.groups is not None and not weight.groups.later and hidden_size % weight.groups.count:
+        groups = weight.pattern
+        if isinstance(groups, Groups) and not groups.later and hidden_size % groups.count:
             raise CeldaError(
-                f"hidden_size={hidden_size} cannot be cut into {weight.groups.count} heads of one size: write a "
-                f"multiple of {weight.groups.count}."
+                f"hidden_size={hidden_size} cannot be cut into {groups.count} heads of one size: write a multiple of "
+                f"{groups.count}."
+            )
+    for size in cell.narrow.values():
+        if size >= hidden_size:
+            raise CeldaError(
+                f"The output cannot be projected from hidden_size={hidden_size} units to {size}: write a proj_size "
+                f"below {hidden_size}."
             )
 
 
@@ -35,14 +43,26 @@ def below(cell: Cell, results: Sequence[Result], x: Tensor, hidden_size: int) ->
     return {name: results[-1].kept[name.removesuffix("_below")] for name in cell.below}
 
 
-def columns(weight: Weight, widths: Mapping[str, int], hidden_size: int) -> tuple[int, ...]:
-    """The second size of an array, (columns,), for inputs of these widths; () of a vector."""
+def shape(weight: Weight, widths: Mapping[str, int], hidden_size: int) -> tuple[int, ...]:
+    """The shape in which a layer keeps an array, for inputs of these widths."""
     if weight.columns is None:
-        return ()
-    if weight.columns != HIDDEN:
-        return (widths[weight.columns],)
-    heads = 1 if weight.groups is None or weight.groups.later else weight.groups.count
-    return (hidden_size // heads,)
+        return (weight.blocks * hidden_size,)
+    if weight.pattern is None:
+        return (weight.blocks * hidden_size, {**widths, HIDDEN: hidden_size}[weight.columns])
+    rows, columns = weight.pattern.block(hidden_size)
+    return (weight.blocks * rows, columns)
+
+
+def narrowed(cell: Cell, state: str, value: Tensor) -> Tensor:
+    """A value of a state, H wide in its last axis, as the layer shows it: the units that it has."""
+    units = cell.units(state, value.shape[-1])
+    return value if units == value.shape[-1] else value[..., :units].contiguous()
+
+
+def widened(cell: Cell, states: Sequence[Tensor], hidden_size: int) -> tuple[Tensor, ...]:
+    """States as engines take them: H wide, 0 past the units that they have."""
+    missing = [hidden_size - cell.units(name, hidden_size) for name in cell.states]
+    return tuple(F.pad(s, (0, more)) if more else s for s, more in zip(states, missing, strict=True))
 
 
 def whole(cell: Cell, weights: Mapping[str, Tensor], hidden_size: int) -> Mapping[str, Tensor]:
@@ -52,23 +72,27 @@ def whole(cell: Cell, weights: Mapping[str, Tensor], hidden_size: int) -> Mappin
     like, found = next(iter(weights.values())), dict(weights)
     units = torch.arange(hidden_size, device=like.device)
     for weight in cell.weights:
-        if weight.groups is not None and weight.name in weights:
-            found[weight.name] = _whole(weights[weight.name], weight.groups, units)
+        if weight.pattern is not None and weight.name in weights:
+            found[weight.name] = _whole(weights[weight.name], weight.pattern, units)
     for name, count in cell.constants.items():
         found[name] = (units * count // hidden_size).to(like.dtype)
     return found
 
 
-def _whole(array: Tensor, groups: Groups, units: Tensor) -> Tensor:
+def _whole(array: Tensor, pattern: Pattern, units: Tensor) -> Tensor:
     hidden_size = units.shape[0]
-    if groups.later:
-        group = units * groups.count // hidden_size
+    if not isinstance(pattern, Groups):
+        rows, columns = pattern.block(hidden_size)
+        blocks = F.pad(array.view(-1, rows, columns), (0, hidden_size - columns, 0, hidden_size - rows))
+        return blocks.reshape(-1, hidden_size)
+    if pattern.later:
+        group = units * pattern.count // hidden_size
         return array * (group.unsqueeze(1) <= group).to(array.dtype).repeat(array.shape[0] // hidden_size, 1)
-    size = hidden_size // groups.count
-    blocks = array.view(-1, groups.count, size, size).permute(0, 2, 3, 1)  # (blocks, row, column, head)
+    size = hidden_size // pattern.count
+    blocks = array.view(-1, pattern.count, size, size).permute(0, 2, 3, 1)  # (blocks, row, column, head)
     return torch.diag_embed(blocks).permute(0, 3, 1, 4, 2).reshape(-1, hidden_size)
 
 
 def recurrent(cell: Cell) -> set[str]:
     """The names of the matrices that multiply a state."""
-    return {weight.name for weight in cell.weights if weight.columns == HIDDEN}
+    return {weight.name for weight in cell.weights if weight.is_recurrent}

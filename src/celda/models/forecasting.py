@@ -76,7 +76,7 @@ class ForecastNetwork(nn.Module):
         self.encoder = layer(patch * (2 + past_size + future_size) + static_size)
         self.decoder = layer(patch * (1 + future_size) + static_size)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden_size, patch * len(quantiles))
+        self.output = nn.Linear(self.decoder.output_size, patch * len(quantiles))
         self.line = nn.Parameter(torch.zeros(h, input_size))
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:

@@ -44,7 +44,7 @@ class BackwardKernel:
         self.targets = tuple(s for s in cell.states if program.carry[s])
         names += [f"panel_{k}_{q}" for k, stage in enumerate(program.products) for q in range(len(stage))]
         names += [f"upstream_{s}" for s in kept] + [f"d_{name}" for name in program.below]
-        names += [f"reach_{s}_{p}" for s, p, _ in program.grouped]
+        names += [f"reach_{s}_{p}" for s, p, _ in program.patterned]
         self.arguments = Arguments(names)
 
     def module(self) -> ir.Module:
@@ -138,7 +138,7 @@ class BackwardKernel:
                         take, runs = [u * columns + q for u in range(units)], self.program.runs(product)
                         whole, done = sum(count for _, count in runs), 0
                         first, reached = I64(0), None
-                        if self.program.groups(product):  # of each map some rows, and so each by itself
+                        if self.program.pattern(product):  # of each map some rows, and so each by itself
                             first, reached = f.reached(f"reach_{number}_{q}", j, units)
                             runs = tuple((m + k, 1) for m, count in runs for k in range(count))
                         for m, count in runs:

@@ -35,7 +35,7 @@ class ForwardKernel:
         names += read_names(len(program.read))
         names += [f"operand_{k}" for k in range(len(program.operands))] + ["operand_moves"]
         names += [f"panel_{s}_{p}" for s, stage in enumerate(program.stages) for p in range(len(stage.products))]
-        names += [f"reach_{s}_{p}" for s, p, _ in program.grouped]
+        names += [f"reach_{s}_{p}" for s, p, _ in program.patterned]
         self.arguments = Arguments(names)
 
     def module(self) -> ir.Module:
@@ -110,7 +110,7 @@ class ForwardKernel:
                         base, stride, depth = row_of[p]
                         take = [u * columns + stage.maps.index(m) for u in range(units) for m in p.maps]
                         panel = e.at(panels[p], b.mul(j, b.mul(depth, I64(len(p.maps) * lanes))))
-                        if self.program.groups(p):
+                        if self.program.pattern(p):
                             first, depth = f.reached(f"reach_{number}_{stage.products.index(p)}", j, units)
                             base, panel = e.at(base, first), e.at(panel, b.mul(first, I64(len(take) * lanes)))
                         pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]

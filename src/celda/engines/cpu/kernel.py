@@ -10,7 +10,7 @@ from functools import lru_cache
 from llvmlite import ir
 
 from celda.engines.cpu.emit import Emit
-from celda.language import Groups
+from celda.language import Pattern
 
 I64, I1, VOID = ir.IntType(64), ir.IntType(1), ir.VoidType()
 BYTES = ir.PointerType()
@@ -85,13 +85,14 @@ class Arguments:
 
 
 @lru_cache(maxsize=256)
-def reach(groups: Groups, hidden: int, lanes: int, seen_by: bool) -> ctypes.Array:
-    """For each unit block the first unit that it sees, and the end, as pairs; or with `seen_by`, that see it."""
-    table = []
+def reach(pattern: Pattern, hidden: int, lanes: int, seen_by: bool) -> ctypes.Array[ctypes.c_int64]:
+    """For each unit block the first unit that it sees, and the end, as pairs; or with `seen_by`, that see it.
+
+    Neither falls from one block to the next.
+    """
+    of, table = pattern.seen_by if seen_by else pattern.sees, list[int]()
     for first in range(0, hidden, lanes):
-        low, high = groups.of(first, hidden), groups.of(min(first + lanes, hidden) - 1, hidden)
-        whole = groups.later and not seen_by, groups.later and seen_by
-        table += [0 if whole[1] else groups.begin(low, hidden), hidden if whole[0] else groups.begin(high + 1, hidden)]
+        table += of(first, min(first + lanes, hidden) - 1, hidden)
     return (ctypes.c_int64 * len(table))(*table)
 
 

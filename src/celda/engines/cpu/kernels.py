@@ -94,6 +94,6 @@ def _graph(cell: Cell, record: tuple[Node, ...]) -> tuple[object, ...]:
     maps = [
         (number[n], [(number[t.operand], t.weight, t.block) for t in linear.terms]) for n, linear in cell.linear.items()
     ]
-    named = tuple(cell.masks), cell.below, tuple(cell.constants), [w.name for w in cell.weights if w.groups]
+    named = tuple(cell.masks), cell.below, tuple(cell.constants), [w.name for w in cell.weights if w.pattern]
     outputs = [(state, number[n]) for state, n in cell.outputs.items()]
     return nodes, maps, outputs, [(number[n], v) for n, v in cell.vectors.items()], [number[n] for n in record], named

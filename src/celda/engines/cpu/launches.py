@@ -23,7 +23,7 @@ from celda.engines.cpu.layout import Kind, Layout
 from celda.engines.cpu.prepare import Jobs
 from celda.engines.cpu.program import BackwardProgram, ForwardProgram
 from celda.engines.cpu.statistics import PARTS
-from celda.language import Groups
+from celda.language import Pattern
 
 # At most 192 MiB wait for the next calls, of both passes; beside the work of a larger launch, making it is little.
 LARGEST = 3 * 2**19  # bytes of a launch that waits
@@ -68,10 +68,10 @@ class Launch:
         self.address = {name: base + begin * dtype.itemsize for name, begin in self._begin.items()}
         self.jobs = Jobs(shape, kind.hidden, kind.padded)
 
-    def reach(self, grouped: Iterable[tuple[int, int, Groups]], seen_by: bool) -> None:
-        """Have the tables of what unit blocks see, or with `seen_by` are seen by, in each of the products `grouped`."""
-        for stage, product, groups in grouped:
-            table = reach(groups, self._kind.hidden, self._shape.lanes, seen_by)
+    def reach(self, patterned: Iterable[tuple[int, int, Pattern]], seen_by: bool) -> None:
+        """Have the tables of what unit blocks see, or with `seen_by` are seen by, in each of these products."""
+        for stage, product, pattern in patterned:
+            table = reach(pattern, self._kind.hidden, self._shape.lanes, seen_by)
             self.address[f"reach_{stage}_{product}"] = ctypes.addressof(table)
             self._tables.append(table)
 
@@ -203,7 +203,7 @@ def forward_launches(
         launch.states = launch.view(f"state_{cell.states[0]}", len(cell.states), 2, b, p)
         launch.final = [half.unbind() for half in launch.states[..., :h].unbind(1)]
         launch.stacked = [tuple(state.unsqueeze(0) for state in half) for half in launch.final]
-        launch.reach(program.grouped, seen_by=False)
+        launch.reach(program.patterned, seen_by=False)
         return launch.bind(constants)
 
     return Ready(make)
@@ -247,7 +247,7 @@ def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int
             jobs.backward_panel(address[name], weight, blocks, units)
         launch.states = launch.view(f"carried_{cell.states[0]}", len(cell.states), b, p)[..., :h]
         launch.sums = launch.view("sums", slots, lines, p)[..., :h]
-        launch.reach(back.grouped, seen_by=True)
+        launch.reach(back.patterned, seen_by=True)
         return launch.bind({})
 
     return Ready(make)

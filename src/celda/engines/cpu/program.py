@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from celda.language.calculus import Gradient, gradient
-from celda.language.cell import Cell, Groups, Term
+from celda.language.cell import Cell, Term
 from celda.language.expression import LEAVES, REDUCTIONS, Node, topological
+from celda.language.patterns import Pattern
 from celda.language.schedule import Product, levels, recurrent, schedule, waits
 
 
@@ -60,9 +61,9 @@ class ForwardProgram:
     def _statistics(self, nodes: Iterable[Node]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(self.statistics.index(n.args[0]) for n in nodes if n.op in REDUCTIONS))
 
-    def groups(self, product: Product) -> Groups | None:
+    def pattern(self, product: Product) -> Pattern | None:
         """What the matrix of a product leaves out."""
-        return _groups(self.cell, product.weight)
+        return _pattern(self.cell, product.weight)
 
     def is_given(self, operand: Node) -> bool:
         """Whether an operand is an input (or an expression of one, of its width), known before the first step."""
@@ -79,10 +80,10 @@ class ForwardProgram:
         return product.hoisted and self.is_given(product.operand)
 
     @cached_property
-    def grouped(self) -> tuple[tuple[int, int, Groups], ...]:
+    def patterned(self) -> tuple[tuple[int, int, Pattern], ...]:
         """The products with a matrix that leaves something out, as (stage, place, what)."""
-        places = [(s, p, self.groups(q)) for s, stage in enumerate(self.stages) for p, q in enumerate(stage.products)]
-        return tuple((s, p, groups) for s, p, groups in places if groups is not None)
+        places = [(s, p, self.pattern(q)) for s, stage in enumerate(self.stages) for p, q in enumerate(stage.products)]
+        return tuple((s, p, pattern) for s, p, pattern in places if pattern is not None)
 
     @cached_property
     def ahead(self) -> int:
@@ -185,15 +186,15 @@ class BackwardProgram:
         put_off = dict.fromkeys(t for state in self.cell.states for t in self.carry[state])
         return (tuple(put_off), *(stage.products for stage in self.stages[1:]))
 
-    def groups(self, product: Node) -> Groups | None:
+    def pattern(self, product: Node) -> Pattern | None:
         """What the matrix of a transposed product leaves out."""
-        return _groups(self.cell, self.terms(product)[0].weight)
+        return _pattern(self.cell, self.terms(product)[0].weight)
 
     @cached_property
-    def grouped(self) -> tuple[tuple[int, int, Groups], ...]:
+    def patterned(self) -> tuple[tuple[int, int, Pattern], ...]:
         """The products with a matrix that leaves something out, as (stage, place, what)."""
-        places = [(s, p, self.groups(q)) for s, products in enumerate(self.products) for p, q in enumerate(products)]
-        return tuple((s, p, groups) for s, p, groups in places if groups is not None)
+        places = [(s, p, self.pattern(q)) for s, products in enumerate(self.products) for p, q in enumerate(products)]
+        return tuple((s, p, pattern) for s, p, pattern in places if pattern is not None)
 
     def terms(self, product: Node) -> tuple[Term, ...]:
         """The term of the forward step that each argument of a transposed product comes through."""
@@ -253,8 +254,8 @@ class BackwardProgram:
         return tuple(dict.fromkeys(n.name for n in self.nodes if n.op == "state"))
 
 
-def _groups(cell: Cell, weight: str) -> Groups | None:
-    return next(w.groups for w in cell.weights if w.name == weight)
+def _pattern(cell: Cell, weight: str) -> Pattern | None:
+    return next(w.pattern for w in cell.weights if w.name == weight)
 
 
 def _terms(node: Node) -> list[Node]:

@@ -40,7 +40,7 @@ class Streaming:
         turn = self._turn
         for layer in self._below:
             layer.step(turn, inputs, time, layer.output)
-            inputs = [layer.output, *inputs[1:]]
+            inputs = [layer.shown, *inputs[1:]]
         y: Tensor = self._new()
         self._last.step(turn, inputs, time, y)
         self._turn = 1 - turn
@@ -78,6 +78,7 @@ class _Layer:
         buffers = launch.states.zero_()
         operands = like.new_zeros(len(program.operands), batch, layout.padded)
         self.states, self.output = buffers[..., :hidden], torch.empty_like(like)
+        self.shown = self.output[:, : cell.units(cell.states[0], hidden)]  # what the layer above is given
         self._call, self._program, self._layout = replace(call, weights={}), program, layout
         self._plain = all(node.op == "input" for node in program.given)
         self._order = [cell.inputs.index(n.name) if self._plain else k for k, n in enumerate(program.given)]

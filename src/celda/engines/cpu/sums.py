@@ -11,6 +11,7 @@ from torch.nn.functional import linear
 
 from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.program import ForwardProgram
+from celda.language import Narrow
 from celda.language.schedule import Product
 
 Weights = Mapping[str, Tensor]
@@ -32,13 +33,14 @@ def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> 
 
 
 def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Tensor) -> None:
-    """Add a run of rows to the gradient of an array; one that is the whole array becomes it."""
+    """Add rows, whole or their first columns, to the gradient of an array; a part that is all of it becomes it."""
     if part.shape == like.shape and name not in found:
         found[name] = part
         return
     if name not in found:
         found[name] = torch.zeros_like(like)
-    found[name][first : first + part.shape[0]] += part
+    there = found[name][first : first + part.shape[0]]
+    (there if part.dim() == 1 else there[:, : part.shape[1]]).add_(part)
 
 
 def hoists(program: ForwardProgram, batch: int, hidden: int, widths: tuple[int, ...], dtype: torch.dtype) -> bool:
@@ -121,9 +123,13 @@ class WeightGradients:
                 operand = operands[program.operands.index(node)][:, :h]
             else:
                 operand = before(node.name)
+            columns = slice(m * h, (m + count) * h)
+            if isinstance(pattern := program.pattern(product), Narrow):  # what is 0 in the matrix has no gradient
+                rows, k = pattern.block(h)
+                operand, columns = operand[:, :k], slice(m * h, (m + count - 1) * h + rows)
             share = _Share(
                 operand,
-                slice(m * h, (m + count) * h),
+                columns,
                 None if d_operand is None else weights[product.weight][block * h : (block + count) * h],
                 product.weight in wanted,
                 d_operand,

@@ -70,7 +70,7 @@ def _stages(cell: Cell) -> list[str]:
     from celda.language.equations import shown
     from celda.language.schedule import schedule
 
-    lines, names = [], {node: name for name, node in cell.named.items()}
+    lines, names = list[str](), {node: name for name, node in cell.named.items()}
     for stage in schedule(cell):
         multiplied = [f"{p.weight} {shown(cell, p.operand)}" for p in stage.products]
         made = [names[node] for node in stage.pointwise if node in names]

@@ -82,7 +82,8 @@ def test_cells_data_and_doctor_tell(tmp_path):
     assert "state: 128 numbers" in told
     assert "kept for the gradients: 320 numbers" in told  # i, f, g, o and c
     assert "engine: cpu" in told
-    assert "2. products weight_hh r_t ⊙ h_{t-1}" in celda("cells", "gru_2014", cwd=tmp_path).stdout
+    two = celda("cells", "gru_2014", cwd=tmp_path).stdout
+    assert "2. products weight_ih x_t, weight_hh (r_t ⊙ h_{t-1}); unit by unit n, h" in two
     assert (tmp_path / "lstm.svg").read_text().lstrip().startswith("<")
     assert "4,032" in celda("data", cwd=tmp_path).stdout
     assert len(celda("data", "electricity", "--csv", cwd=tmp_path).stdout.splitlines()) == 4033

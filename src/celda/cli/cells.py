@@ -72,7 +72,9 @@ def _stages(cell: Cell) -> list[str]:
 
     lines, names = list[str](), {node: name for name, node in cell.named.items()}
     for stage in schedule(cell):
-        multiplied = [f"{p.weight} {shown(cell, p.operand)}" for p in stage.products]
+        operands = [shown(cell, product.operand) for product in stage.products]
+        operands = [f"({operand})" if " " in operand else operand for operand in operands]
+        multiplied = [f"{p.weight} {operand}" for p, operand in zip(stage.products, operands, strict=True)]
         made = [names[node] for node in stage.pointwise if node in names]
         parts = [f"products {', '.join(multiplied)}"] if multiplied else []
         parts += [f"unit by unit {', '.join(made)}"] if made else []

@@ -24,17 +24,6 @@ from celda.language import (
 
 
 @cell
-def cifg(x, h, c):
-    """LSTM whose input gate is what the forget gate leaves (Greff et al. 2017)."""
-    f = gate("f", sigmoid, linear(x, h))
-    g = gate("g", tanh, linear(x, h))
-    o = gate("o", sigmoid, linear(x, h))
-    c = f * c + (1 - f) * g
-    h = o * tanh(c)
-    return h, c
-
-
-@cell
 def two_speed(x, h, slow):
     """The cell of the README."""
     z = gate("z", sigmoid, linear(x, h))

@@ -56,7 +56,7 @@ class FirstCall(NamedTuple):
     least: float
 
 
-CUSTOM = {"peephole": "peephole LSTM", "cifg": "coupled input-forget LSTM", "two_speed": "the README's cell"}
+CUSTOM = {"peephole": "peephole LSTM", "coupled": "coupled input-forget LSTM", "two_speed": "the README's cell"}
 _LSTM = Key("lstm training", "celda")
 
 ROWS = (

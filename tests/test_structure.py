@@ -1,11 +1,13 @@
 """What a reader and an importer rely on: short files, a small public face, and an import that costs little."""
 
+import ast
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 import celda
+from celda.cells import CELLS
 
 SOURCES = sorted(Path(celda.__file__).parent.rglob("*.py"))
 
@@ -37,6 +39,33 @@ def test_files_are_short():
     assert {path.name: n for path, n in lines.items() if n > 600} == {}
     assert statistics.median(lines.values()) < 150
     assert sum(n <= 400 for n in lines.values()) >= 0.9 * len(lines)
+
+
+def test_a_cell_is_short():
+    """What is decorated with @cell takes at most 60 lines, docstring included."""
+    lengths = {}
+    for path in SOURCES:
+        if path.parent.name == "cells":
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "cell" for d in node.decorator_list):
+                    lengths[node.name] = (node.end_lineno or 0) - node.lineno + 1
+    assert set(CELLS) == set(lengths)
+    assert max(lengths.values()) <= 60
+
+
+def test_no_engine_and_no_part_of_the_language_names_a_cell():
+    """Neither in code nor as a string; docstrings and comments may take one as an example."""
+    names = {*CELLS}
+    for path in SOURCES:
+        if not {"engines", "language"} & set(path.parts):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docs = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            found = {getattr(node, part, None) for part in ("id", "attr", "arg")} - {None}
+            if isinstance(node, ast.Constant) and node not in docs and isinstance(node.value, str):
+                found |= {node.value}
+            assert not found & names, f"{path.name} names {found & names}"
 
 
 def test_the_public_names():

@@ -51,7 +51,7 @@ TASKS: dict[str, Task] = {
         )
         for name, cell, step in (
             ("peephole", "peephole_lstm", loops.Peephole),
-            ("cifg", custom.cifg, loops.Coupled),
+            ("coupled", "coupled_lstm", loops.Coupled),
             ("two_speed", custom.two_speed, loops.TwoSpeed),
         )
     },

@@ -50,13 +50,13 @@ class Peephole(Step):
 
 
 class Coupled(Step):
-    """A step of `cifg`."""
+    """A step of `coupled_lstm`."""
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> State:
         """(B, I) and two (B, H) in, two (B, H) out."""
-        f, g, o = self.gates(x, h, 3)
-        f = torch.sigmoid(f)
-        c = f * c + (1 - f) * torch.tanh(g)
+        i, g, o = self.gates(x, h, 3)
+        i = torch.sigmoid(i)
+        c = (1 - i) * c + i * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 
 

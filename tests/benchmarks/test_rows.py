@@ -8,7 +8,6 @@ from benchmarks import custom
 from benchmarks.contenders import TASKS
 from benchmarks.rows import FIRST_CALLS, NAMES, ROWS
 from benchmarks.shapes import BATCHES, GRID, LARGE, SMALL, STREAMS, Shape, flops
-from celda import language
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -53,4 +52,3 @@ def test_the_cell_of_the_readme_is_the_one_that_is_measured():
     exec(compile(block.split("print(")[0], "README.md", "exec"), names)
     assert names["two_speed"].equations() == custom.two_speed.equations()
     assert names["two_speed"].weights == custom.two_speed.weights
-    assert isinstance(custom.cifg, language.Cell)

@@ -144,6 +144,18 @@ EQUATIONS = {
         "n_t = f_t ⊙ n_{t-1} + i_t",
         "h_t = o_t ⊙ c_t / n_t",
     ],
+    "slstm_exp": [
+        "log_i_t = W_{log_i} x_t + R_{log_i} h_{t-1} + b_{log_i}",
+        "log_f_t = W_{log_f} x_t + R_{log_f} h_{t-1} + b_{log_f}",
+        "z_t = tanh(W_z x_t + R_z h_{t-1} + b_z)",
+        "o_t = σ(W_o x_t + R_o h_{t-1} + b_o)",
+        "m_t = (log_i_t if n_{t-1} = 0 else max(log_f_t + m_{t-1}, log_i_t))",
+        "i_t = exp(log_i_t - m_t)",
+        "f_t = exp(min(log_f_t + m_{t-1} - m_t, 0))",
+        "c_t = f_t ⊙ c_{t-1} + i_t ⊙ z_t",
+        "n_t = f_t ⊙ n_{t-1} + i_t",
+        "h_t = o_t ⊙ c_t / n_t",
+    ],
     "gru": [
         "r_t = σ(W_r x_t + R_r h_{t-1} + b_r)",
         "z_t = σ(W_z x_t + R_z h_{t-1} + b_z)",

@@ -69,6 +69,7 @@ def maps(blocks: int, inputs: int, hidden: int) -> int:
         ("coupled_lstm", maps(3, 3, 5)),
         ("janet", maps(2, 3, 5)),
         ("slstm", maps(4, 3, 5)),
+        ("slstm_exp", maps(4, 3, 5)),
         ("gru", maps(3, 3, 5)),
         ("gru_2014", maps(3, 3, 5)),
         ("mgu", maps(2, 3, 5)),
@@ -180,30 +181,38 @@ def test_the_truncated_error_flows_through_the_memory_alone():
     assert not torch.allclose(torch.autograd.grad(full, states[1], above)[0], above)
 
 
-@cell
-def slstm_unstabilised(x, h, c, n):
+def unstabilised(forget):
     """The sLSTM as its equations are before anything is divided by exp(m)."""
-    i = gate("i", exp, linear(x, h))
-    f = gate("f", sigmoid, linear(x, h))
-    z = gate("z", tanh, linear(x, h))
-    o = gate("o", sigmoid, linear(x, h))
-    c = f * c + i * z
-    n = f * n + i
-    return o * c / n, c, n
+
+    @cell
+    def slstm_unstabilised(x, h, c, n):
+        i = gate("i", exp, linear(x, h))
+        f = gate("f", forget, linear(x, h))
+        z = gate("z", tanh, linear(x, h))
+        o = gate("o", sigmoid, linear(x, h))
+        c = f * c + i * z
+        n = f * n + i
+        return o * c / n, c, n
+
+    return slstm_unstabilised
 
 
-@cell
-def slstm_another_stabiliser(x, h, c, n, m):
+def another_stabiliser(forget):
     """The sLSTM with any m at all: here one that follows the state before, and through which no gradient flows."""
-    log_i = gate("log_i", identity, linear(x, h))
-    f = gate("f", sigmoid, linear(x, h))
-    z = gate("z", tanh, linear(x, h))
-    o = gate("o", sigmoid, linear(x, h))
-    new = stop_gradient(0.5 * m + 0.3 * h + 0.1)
-    kept, i = f * exp(m - new), exp(log_i - new)
-    c = kept * c + i * z
-    n = kept * n + i
-    return o * c / n, c, n, new
+
+    @cell
+    def slstm_another_stabiliser(x, h, c, n, m):
+        log_i = gate("log_i", identity, linear(x, h))
+        f = gate("f", forget, linear(x, h))
+        z = gate("z", tanh, linear(x, h))
+        o = gate("o", sigmoid, linear(x, h))
+        new = stop_gradient(0.5 * m + 0.3 * h + 0.1)
+        kept, i = f * exp(m - new), exp(log_i - new)
+        c = kept * c + i * z
+        n = kept * n + i
+        return o * c / n, c, n, new
+
+    return slstm_another_stabiliser
 
 
 def outcome(call: Call, given: list[Tensor]) -> tuple[Tensor, ...]:
@@ -213,11 +222,12 @@ def outcome(call: Call, given: list[Tensor]) -> tuple[Tensor, ...]:
     return output, *torch.autograd.grad(output, given, above)
 
 
-@pytest.mark.parametrize("other", [slstm_unstabilised, slstm_another_stabiliser], ids=lambda c: c.name)
+@pytest.mark.parametrize(("name", "forget"), [("slstm", sigmoid), ("slstm_exp", exp)])
+@pytest.mark.parametrize("make", [unstabilised, another_stabiliser])
 @pytest.mark.parametrize("fresh", [True, False])
-def test_the_output_does_not_depend_on_the_stabiliser(other, fresh):
+def test_the_output_does_not_depend_on_the_stabiliser(make, fresh, name, forget):
     """Nor do the gradients of the weights, of the input and of what h, c and n were at the start."""
-    call = random_call(CELLS["slstm"], steps=12)
+    call, other = random_call(CELLS[name], steps=12), make(forget)
     x, h, c, n, m = (t.clone() for t in (call.inputs["x"], *call.states))
     if fresh:
         c, n, m = (torch.zeros_like(s) for s in (c, n, m))
@@ -234,11 +244,12 @@ def test_the_output_does_not_depend_on_the_stabiliser(other, fresh):
 @pytest.mark.parametrize("scale", [1e3, -1e3])
 @pytest.mark.parametrize("engine", ["reference", "cpu"])
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
-def test_the_slstm_is_finite_where_its_input_gate_is_not(engine, dtype, scale):
+@pytest.mark.parametrize(("name", "gates"), [("slstm", 1), ("slstm_exp", 1), ("slstm_exp", 2)])
+def test_the_slstm_is_finite_where_its_gates_are_not(engine, dtype, scale, name, gates):
     """exp(1000) is infinite and exp(-1000) is 0; the output and the gradients are neither, from the first step on."""
-    layer = Recurrent("slstm", 3, 4, engine=engine, dtype=dtype)
+    layer = Recurrent(name, 3, 4, engine=engine, dtype=dtype)
     with torch.no_grad():
-        layer.bias_ih_l0[:4] = scale  # of the input gate
+        layer.bias_ih_l0[: 4 * gates] = scale  # of the input gate, and of the exponential forget gate
     x = torch.randn(6, 2, 3, dtype=dtype, requires_grad=True)
     y, states = layer(x)
     (y.square().sum() + sum(s.sum() for s in states)).backward()

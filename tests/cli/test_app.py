@@ -74,7 +74,16 @@ def test_cells_are_listed_with_their_source(tmp_path, monkeypatch):
 
 
 def test_cells_data_and_doctor_tell(tmp_path):
-    assert "f_t = σ(W_f x_t + R_f h_{t-1} + b_f)" in celda("cells", "lstm", "--svg", "lstm.svg", cwd=tmp_path).stdout
+    told = celda("cells", "lstm", "--svg", "lstm.svg", cwd=tmp_path).stdout
+    assert "f_t = σ(W_f x_t + R_f h_{t-1} + b_f)" in told
+    assert "1. products weight_ih x_t, weight_hh h_{t-1}; unit by unit i, f, g, o, c, h" in told
+    assert "weights: 33,280 (133.1 kB)" in told  # 4 gates of 64 x (64 + 64 + 2)
+    assert "a step of a sequence: 65,536 FLOPs" in told  # 2 x 4 x 64 x 128
+    assert "state: 128 numbers" in told
+    assert "kept for the gradients: 320 numbers" in told  # i, f, g, o and c
+    assert "engine: cpu" in told
+    two = celda("cells", "gru_2014", cwd=tmp_path).stdout
+    assert "2. products weight_ih x_t, weight_hh (r_t ⊙ h_{t-1}); unit by unit n, h" in two
     assert (tmp_path / "lstm.svg").read_text().lstrip().startswith("<")
     assert "4,032" in celda("data", cwd=tmp_path).stdout
     assert len(celda("data", "electricity", "--csv", cwd=tmp_path).stdout.splitlines()) == 4033

@@ -159,15 +159,19 @@ def janet(inputs, states, w):
     return {"s": s, "g": g, "h": torch.sigmoid(s) * states["h"] + torch.sigmoid(1 - s) * g}
 
 
-def slstm(inputs, states, w):
+def slstm(inputs, states, w, log_forget=torch.nn.functional.logsigmoid):
     """The stabiliser as the paper has it: m of no step before is minus infinity."""
     log_i, log_f, z, o = _maps(inputs["x"], states["h"], w, 4)
-    log_f, z, o = torch.nn.functional.logsigmoid(log_f), torch.tanh(z), torch.sigmoid(o)
+    log_f, z, o = log_forget(log_f), torch.tanh(z), torch.sigmoid(o)
     kept = torch.where(states["n"] == 0, -torch.inf, log_f + states["m"])
     m = torch.maximum(kept, log_i)
     i, f = torch.exp(log_i - m), torch.exp(kept - m)
     c, n = f * states["c"] + i * z, f * states["n"] + i
     return {"log_i": log_i, "log_f": log_f, "z": z, "o": o, "i": i, "f": f, "c": c, "n": n, "m": m, "h": o * (c / n)}
+
+
+def slstm_exp(inputs, states, w):
+    return slstm(inputs, states, w, _as_it_is)
 
 
 def mgu(inputs, states, w):
@@ -220,7 +224,7 @@ _NAMED = (
         peephole_lstm,
         coupled_lstm,
     ),
-    *(lstm_cifg, lstm_fgr, depth_gated_lstm, janet, slstm, gru, gru_2014, mgu, mut1, mut2, mut3),
+    *(lstm_cifg, lstm_fgr, depth_gated_lstm, janet, slstm, slstm_exp, gru, gru_2014, mgu, mut1, mut2, mut3),
 )
 LOOPS = {step.__name__: step for step in _NAMED} | {
     "lstm_nig": _peephole("fo"),

@@ -1,91 +1,28 @@
-"""Options of cells: what each makes of the equations, in training and in evaluation, and of the weights."""
-
-import itertools
-import subprocess
-import sys
+"""What each option makes of the equations, in training and in evaluation, and of the weights."""
 
 import pytest
 import torch
 
 from celda.cells import CELLS
 from celda.language import (
-    Cell,
-    CellError,
     candidate_dropout,
     cell,
     clip_state,
     couple,
     diagonal,
-    exp,
     gate,
+    heads,
+    layer_norm,
     linear,
-    mask,
+    projection,
     recurrent_dropout,
     sigmoid,
     tanh,
-    weight_drop,
     zoneout,
 )
-from celda.language.calculus import gradient
 from celda.language.expression import HIDDEN
-from celda.language.schedule import schedule
 from tests.language.graphs import block, forward
-
-H, I, B = 4, 3, 5  # noqa: E741
-F64 = torch.float64
-LSTM = CELLS["lstm"]
-NAMES = ("lstm", "gru", "rnn", "peephole_lstm")
-GATES = {"lstm": "ifgo", "peephole_lstm": "ifgo", "gru": "rzn", "rnn": "h"}
-
-
-def step_of(taken, seed=0):
-    """Random numbers for a step: the inputs, the states and the masks, and the weights."""
-    g = torch.Generator().manual_seed(seed)
-    normal = lambda *size: torch.randn(size, generator=g, dtype=F64)  # noqa: E731
-    step = {name: normal(B, I) for name in taken.inputs} | {name: normal(B, H) for name in taken.states}
-    columns = {HIDDEN: H, "x": I}
-    weights = {w.name: normal(w.blocks * H, *([columns[w.columns]] if w.columns else [])) for w in taken.weights}
-    for name, drawn in taken.masks.items():
-        step[name] = torch.empty(B, H, dtype=F64).bernoulli_(drawn.probability, generator=g)
-    return step, weights
-
-
-def by_hand(name, step, weights, *, heard=1.0, candidate=1.0, coupled=False):
-    """The new states of a step, as the papers have them.
-
-    `heard` is what recurrent products are multiplied with, `candidate` what the candidate is.
-    """
-    x, h, c = step["x"], step["h"] * heard, step.get("c")
-    letters = GATES[name]
-    if coupled:
-        letters = letters.replace("i", "")
-
-    def part(letter, both=True):
-        k = letters.index(letter)
-        inner = x @ block(weights, "weight_ih", k, H).T + block(weights, "bias_ih", k, H)
-        outer = h @ block(weights, "weight_hh", k, H).T + block(weights, "bias_hh", k, H)
-        return inner + outer if both else (inner, outer)
-
-    if name == "rnn":
-        return {"h": torch.tanh(part("h")) * candidate}
-    if name == "gru":
-        r, z = torch.sigmoid(part("r")), torch.sigmoid(part("z"))
-        inner, outer = part("n", both=False)
-        return {"h": (1 - z) * torch.tanh(inner + r * outer) * candidate + z * step["h"]}
-    see = lambda letter, memory: weights.get(f"diagonal_{letter}", torch.zeros(H, dtype=F64)) * memory  # noqa: E731
-    f = torch.sigmoid(part("f") + see("f", c))
-    i = 1 - f if coupled else torch.sigmoid(part("i") + see("i", c))
-    memory = f * c + i * torch.tanh(part("g")) * candidate
-    return {"h": torch.sigmoid(part("o") + see("o", memory)) * torch.tanh(memory), "c": memory}
-
-
-def new_states(taken, step, weights):
-    values = forward(taken, step, weights, H)
-    return {name: values[node] for name, node in taken.outputs.items()}
-
-
-def same(found, wanted):
-    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+from tests.language.steps import F64, LSTM, NAMES, B, H, I, by_hand, new_states, same, step_of
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -217,83 +154,6 @@ def test_any_gate_may_be_coupled_to_a_later_one_or_an_earlier_one():
     assert len({couple(CELLS["lstm"], *pair).name for pair in (("i", "f"), ("f", "i"), ("o", "f"))}) == 3
 
 
-OPTIONS = {
-    "zoneout": lambda c: zoneout(c, 0.3),
-    "recurrent_dropout": lambda c: recurrent_dropout(c, 0.25),
-    "candidate_dropout": lambda c: candidate_dropout(c, 0.4),
-    "clip_state": lambda c: clip_state(c, 0.5),
-    "weight_drop": lambda c: weight_drop(c, 0.5),
-}
-
-
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("name", NAMES)
-def test_an_option_learns_what_the_cell_learns(name, option):
-    plain, taken = CELLS[name], OPTIONS[option](CELLS[name])
-    assert taken.weights == plain.weights
-    assert (taken.inputs, taken.states) == (plain.inputs, plain.states)
-    assert taken.count(I, H) == plain.count(I, H)
-    assert [n.removesuffix("_new") for n in taken.gates] == list(plain.gates)
-    assert set(taken.evaluation.named) == set(taken.named)
-
-
-@pytest.mark.parametrize("first", OPTIONS)
-@pytest.mark.parametrize("name", NAMES)
-def test_options_are_taken_together_in_any_order(name, first):
-    for second in OPTIONS:
-        taken = OPTIONS[second](OPTIONS[first](CELLS[name]))
-        assert taken.weights == CELLS[name].weights
-        step, weights = step_of(taken)
-        found = new_states(taken, step, weights)
-        assert all(value.isfinite().all() for value in found.values())
-        if first != second:
-            turned = OPTIONS[first](OPTIONS[second](CELLS[name]))
-            assert taken.masks == turned.masks
-            # clipped before or after a mixture with the old value is not the same
-            if {first, second} != {"zoneout", "clip_state"} and (name != "rnn" or "clip_state" not in (first, second)):
-                same(new_states(turned, step, weights), found)
-        schedule(taken)
-        gradient(taken)
-        assert taken.equations()
-
-
-@pytest.mark.parametrize("name", ["lstm", "peephole_lstm"])
-def test_all_options_in_every_order_are_one_network(name):
-    options = ("recurrent_dropout", "candidate_dropout", "zoneout")
-    cells = []
-    for order in itertools.permutations(("couple", *options)):
-        taken = CELLS[name]
-        for option in order:
-            taken = couple(taken) if option == "couple" else OPTIONS[option](taken)
-        cells.append(taken)
-    step, weights = step_of(cells[0])
-    plain = by_hand(
-        name,
-        step,
-        weights,
-        heard=step["recurrent_dropout"] / 0.75,
-        candidate=step["candidate_dropout"] / 0.6,
-        coupled=True,
-    )
-    wanted = {s: torch.where(step[f"zoneout_{s}"] == 1, step[s], plain[s]) for s in plain}
-    for taken in cells:
-        assert taken.weights == cells[0].weights
-        same(new_states(taken, step, weights), wanted)
-
-
-@pytest.mark.parametrize("option", ["zoneout", "recurrent_dropout", "candidate_dropout"])
-def test_an_option_taken_twice_draws_twice(option):
-    taken = OPTIONS[option](OPTIONS[option](CELLS["lstm"]))
-    assert len(taken.masks) == 2 * len(OPTIONS[option](CELLS["lstm"]).masks)
-    step, weights = step_of(taken)
-    assert new_states(taken, step, weights)["h"].isfinite().all()
-
-
-def test_weights_dropped_twice_are_dropped_by_both():
-    assert weight_drop(weight_drop(CELLS["lstm"], 0.5), 0.2).weight_drop == pytest.approx(0.6)
-    assert zoneout(weight_drop(CELLS["lstm"], 0.5), 0.1).weight_drop == 0.5
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_zoneout_at_its_ends(name):
     for probability in (0, 1):
@@ -331,187 +191,55 @@ def test_zoneout_of_a_state_that_nothing_reads():
     same(values[taken.outputs["c"]], kept * step["c"] + (1 - kept) * g * g)
 
 
-def test_names_docs_and_fingerprints():
-    taken = {name: option(CELLS["lstm"]) for name, option in OPTIONS.items()} | {"couple": couple(CELLS["lstm"])}
-    assert [c.name for c in taken.values()] == [
-        "zoneout(lstm, 0.3)", "recurrent_dropout(lstm, 0.25)", "candidate_dropout(lstm, 0.4)", "clip_state(lstm, 0.5)",
-        "weight_drop(lstm, 0.5)", "couple(lstm)",
-    ]  # fmt: skip
-    assert taken["zoneout"].doc.startswith("Long short-term memory with forget gates (Gers")
-    assert taken["zoneout"].doc.endswith(", with zoneout.")
-    every = [*taken.values(), zoneout(CELLS["lstm"], 0.31), clip_state(CELLS["lstm"], 0.5, "h")]
-    prints = {each.fingerprint for each in (CELLS["lstm"], *every)}
-    prints |= {each.evaluation.fingerprint for each in every if each.masks}
-    assert len(prints) == 1 + len(every) + sum(bool(each.masks) for each in every)
-    assert zoneout(CELLS["lstm"], 0.3).fingerprint == taken["zoneout"].fingerprint
-
-
-def test_a_cell_without_masks_is_its_own_evaluation():
-    for each in (CELLS["lstm"], couple(CELLS["lstm"]), clip_state(CELLS["lstm"], 1.0)):
-        assert each.evaluation is each
-    assert not zoneout(CELLS["lstm"], 0.5).evaluation.masks
-    plain, taken = (schedule(c) for c in (CELLS["lstm"], recurrent_dropout(CELLS["lstm"], 0.5).evaluation))
-    assert len(taken) == len(plain)
-    assert len(recurrent_dropout(CELLS["lstm"], 0.5).evaluation.nodes) == len(CELLS["lstm"].nodes)  # no trace is left
-
-
-@cell
-def noisy(x, h, c):
-    """A cell with masks of its own: one anew at every step, and one a sequence."""
-    heard = mask("heard", 0.9, every="sequence")
-    g = gate("g", tanh, linear(x, h * heard, mask("pattern", 0.5)))
-    c = c + mask("written", 0.25) * g
-    return tanh(c), c
-
-
-def test_masks_of_a_cell_of_ones_own():
-    assert {n: (m.probability, m.every_step) for n, m in noisy.masks.items()} == {
-        "heard": (0.9, False), "pattern": (0.5, True), "written": (0.25, True),
-    }  # fmt: skip
-    step, weights = step_of(noisy)
-    x, bias = step["x"], weights["bias_ih"] + weights["bias_hh"]
-    for each, given in ((noisy, step), (noisy.evaluation, {"heard": 0.9, "pattern": 0.5, "written": 0.25})):
-        pattern = given["pattern"] * torch.ones(B, H, dtype=F64)
-        inside = x @ weights["weight_ih"].T + (step["h"] * given["heard"]) @ weights["weight_hh"].T
-        g = torch.tanh(inside + pattern @ weights["weight_hh2"].T + bias)
-        wanted = step["c"] + given["written"] * g
-        found = forward(each, step, weights, H)
-        same(found[each.outputs["c"]], wanted)
-
-
-def test_a_mask_of_an_option_keeps_clear_of_what_the_cell_has():
-    @cell
-    def taken(x, h, zoneout_h):
-        kept = mask("zoneout_zoneout_h", 0.5)
-        g = gate("g", tanh, linear(x, h))
-        return g, zoneout_h * kept + g
-
-    assert set(zoneout(taken, 0.2).masks) == {"zoneout_zoneout_h", "zoneout_h2", "zoneout_zoneout_h2"}
-
-
-def bad_mask(*args, **named):
-    def traced(x, h):
-        return gate("g", tanh, linear(x, h)) * mask(*args, **named)
-
-    return cell(traced)
-
-
-MASKS = {
-    "no probability": (lambda: bad_mask("kept", 1.5), 'mask("kept", 0.9)'),
-    "a word": (lambda: bad_mask("kept", "often"), 'mask("kept", 0.9)'),
-    "yes": (lambda: bad_mask("kept", True), 'mask("kept", 0.9)'),
-    "not a number": (lambda: bad_mask("kept", float("nan")), 'mask("kept", 0.9)'),
-    "no name": (lambda: bad_mask(0.9, 0.9), 'mask("kept", 0.9)'),
-    "two words": (lambda: bad_mask("is kept", 0.9), 'mask("kept", 0.9)'),
-    "forgotten": (lambda: bad_mask("kept"), 'mask("kept", 0.9)'),
-    "another time": (lambda: bad_mask("kept", 0.9, every="epoch"), 'every="sequence"'),
-    "an input's name": (lambda: bad_mask("x", 0.9), 'mask("x_mask", 0.9)'),
-    "a state's name": (lambda: bad_mask("h", 0.9), 'mask("h_mask", 0.9)'),
-    "outside": (lambda: mask("kept", 0.9), "@cell above the function"),
-}
-
-
-@pytest.mark.parametrize("name", MASKS)
-def test_a_bad_mask_is_answered(name):
-    make, right = MASKS[name]
-    with pytest.raises(CellError) as caught:
-        make()
-    assert right in str(caught.value)
-
-
-def test_two_masks_of_one_name_and_one_without_effect():
-    with pytest.raises(CellError, match='There are two masks "kept"'):
-
-        @cell
-        def twice(x, h):
-            return gate("g", tanh, linear(x, h)) * mask("kept", 0.9) * mask("kept", 0.9)
-
-    with pytest.raises(CellError, match="This mask has no effect"):
-
-        @cell
-        def idle(x, h):
-            mask("kept", 0.9)
-            return gate("g", tanh, linear(x, h))
-
-
-@cell
-def two_candidates(x, h):
-    return gate("a", tanh, linear(x, h)) * gate("b", tanh, linear(x, h))
-
-
-@cell
-def late_forget(x, h):
-    i = gate("i", sigmoid, linear(x, h))
-    f = gate("f", sigmoid, linear(x) + i)
-    return f * h + i * gate("g", tanh, linear(x, h))
-
-
-@cell
-def deaf(x, h):
-    return gate("f", sigmoid, linear(x)) * h + exp(-abs(h)) * gate("g", tanh, linear(x) + diagonal(h))
-
-
-MISTAKES = {
-    "a name": (lambda: zoneout("lstm", 0.1), "CELLS['lstm']"),
-    "a function": (lambda: recurrent_dropout(lambda x, h: h, 0.1), "recurrent_dropout takes a cell"),
-    "no cell to couple": (lambda: couple(None), "couple takes a cell"),
-    "no cell to clip": (lambda: clip_state("lstm", 1.0), "clip_state takes a cell"),
-    "more than 1": (lambda: zoneout(LSTM, 1.1), "from 0 to 1"),
-    "less than 0": (lambda: zoneout(LSTM, -0.1), "from 0 to 1"),
-    "not a number": (lambda: zoneout(LSTM, float("nan")), "from 0 to 1"),
-    "true": (lambda: zoneout(LSTM, True), "from 0 to 1"),
-    "nothing is left to hear": (lambda: recurrent_dropout(LSTM, 1), "from 0 to below 1"),
-    "nothing is left to write": (lambda: candidate_dropout(LSTM, 1.0), "from 0 to below 1"),
-    "no weight is left": (lambda: weight_drop(LSTM, 1.0), "from 0 to below 1"),
-    "text": (lambda: weight_drop(LSTM, "0.5"), "from 0 to below 1"),
-    "no matrix": (lambda: recurrent_dropout(deaf, 0.5), "nothing to drop"),
-    "no matrix of weights": (lambda: weight_drop(deaf, 0.5), "nothing to drop"),
-    "which candidate": (lambda: candidate_dropout(two_candidates, 0.5), "say it with gate=, one of a, b"),
-    "no candidate": (lambda: candidate_dropout(couple(late_forget, "g", "f"), 0.5), "say it with gate="),
-    "no such gate": (lambda: candidate_dropout(LSTM, 0.5, "n"), "no gate 'n'; it has i, f, g, o"),
-    "no limit": (lambda: clip_state(LSTM, 0), "a number above 0"),
-    "a limit that is none": (lambda: clip_state(LSTM, float("nan")), "a number above 0"),
-    "a limit in words": (lambda: clip_state(LSTM, "c"), "a number above 0"),
-    "no such state": (lambda: clip_state(LSTM, 1.0, "n"), "no state 'n'; it has h, c"),
-    "no such state to keep": (lambda: zoneout(LSTM, 0.1, "n"), "no state 'n'; it has h, c"),
-    "no such gate to couple": (lambda: couple(CELLS["gru"]), "no gate 'i'; it has r, z, n"),
-    "no such gate to couple to": (lambda: couple(LSTM, "i", "k"), "no gate 'k'"),
-    "the wrong way round": (lambda: couple(late_forget), "gate='f', to='i'"),
-    "a gate with itself": (lambda: couple(LSTM, "f", "f"), "two gates"),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_answered(name):
-    make, told = MISTAKES[name]
-    with pytest.raises(CellError) as caught:
-        make()
-    assert told in str(caught.value)
-
-
-def test_a_candidate_may_be_named():
-    taken = candidate_dropout(two_candidates, 0.5, "b")
+def test_layer_norm_is_a_gain_and_a_bias_of_each_map_and_of_the_memory():
+    taken = layer_norm(LSTM)
     step, weights = step_of(taken)
-    values = forward(two_candidates, step, weights, H)
-    plain = values[two_candidates.outputs["h"]]
-    same(new_states(taken, step, weights)["h"], plain * step["candidate_dropout"] / 0.5)
+    normal = lambda value: torch.nn.functional.layer_norm(value, (H,))  # noqa: E731
+    scaled = lambda name, value: weights[f"norm_weight_{name}"] * normal(value) + weights[f"norm_bias_{name}"]  # noqa: E731
+    maps = step["x"] @ weights["weight_ih"].T + step["h"] @ weights["weight_hh"].T
+    i, f, g, o = (scaled(gate, part) for gate, part in zip("ifgo", maps.chunk(4, -1), strict=True))
+    c = torch.sigmoid(f) * step["c"] + torch.sigmoid(i) * torch.tanh(g)
+    same(new_states(taken, step, weights), {"h": torch.sigmoid(o) * torch.tanh(scaled("c", c)), "c": c})
+    assert not any(w.is_bias for w in taken.weights)
+    assert {w.name: w.initial for w in layer_norm(biased).weights}["norm_bias_f"] == (2.0,)
 
 
-def test_the_other_way_round_works():
-    taken = couple(late_forget, "f", "i")
-    assert isinstance(taken, Cell)
-    assert next(w for w in taken.weights if w.name == "weight_ih").blocks == 2
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_heads_are_the_same_equations_with_fewer_weights(name):
+    plain, taken = CELLS[name], heads(CELLS[name], 2)
+    assert taken.equations() == plain.equations()
+    blocks = next(w for w in plain.weights if w.name == "weight_hh").blocks
+    assert plain.count(I, H) - taken.count(I, H) == blocks * H * H // 2
+    assert heads(plain, 1) is plain
 
 
-def test_options_need_no_torch():
-    program = (
-        "import sys\n"
-        "from celda.cells import CELLS\n"
-        "from celda.language import *\n"
-        "c = CELLS['peephole_lstm']\n"
-        "c = weight_drop(clip_state(candidate_dropout(recurrent_dropout(zoneout(couple(c), .1), .2), .3), 5), .1)\n"
-        "c.evaluation.fingerprint, c.equations(), c.latex(), c.diagram()\n"
-        "print(sorted({'torch', 'numpy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+@pytest.mark.parametrize("name", ["lstm", "peephole_lstm", "rnn"])
+def test_a_projection_is_a_map_of_the_output_that_matrices_alone_read(name):
+    size, taken = 2, projection(CELLS[name], 2)
+    assert (taken.narrow, taken.units("h", H), taken.states) == ({"h": size}, size, CELLS[name].states)
+    step, weights = step_of(taken)
+    step["h"][:, size:] = 0  # as a narrow state is
+    weights["weight_hr"] = torch.cat([weights["weight_hr"][:size], torch.zeros(H - size, H, dtype=F64)])
+    wanted = by_hand(name, step, weights)
+    wanted["h"] = wanted["h"] @ weights["weight_hr"].T
+    found = new_states(taken, step, weights)
+    same(found, wanted)
+    assert not found["h"][:, size:].any()
+    saved = CELLS[name].weights[1].blocks * H * (H - size)
+    assert taken.count(I, H) == CELLS[name].count(I, H) - saved + size * H
+    assert taken.equations().splitlines()[-1].startswith("h_t = P_h ")
+
+
+def test_an_array_that_multiplies_other_values_too_is_parted_by_a_projection():
+    taken = projection(CELLS["jordan"], 2)
+    patterns = {w.name: w.pattern for w in taken.weights if w.columns == HIDDEN}
+    assert {name: pattern and pattern.block(H) for name, pattern in patterns.items()} == {
+        "weight_hh": (H, 2), "weight_hh2": None, "weight_hr": (2, H),
+    }  # fmt: skip
+
+
+def test_what_is_dropped_from_a_projected_cell_is_not_its_map():
+    taken = recurrent_dropout(projection(LSTM, 2), 0.25)
+    assert taken.equations().splitlines()[-1] == "h_t = P_h (o_t ⊙ tanh(c_t))"
+    assert projection(recurrent_dropout(LSTM, 0.25), 2).equations() == taken.equations()
+    assert "norm_weight_h" not in {w.name for w in layer_norm(projection(LSTM, 2)).weights}

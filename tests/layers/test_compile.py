@@ -47,6 +47,19 @@ def values(model: nn.Module, run, *args: Tensor, **options: object) -> list[Tens
     return [y, *torch.autograd.grad(y.square().sum(), list(model.parameters()))]
 
 
+def test_gradients_go_through_the_memories_of_a_depth_gated_stack():
+    torch.manual_seed(0)
+    layer = celda.Recurrent("depth_gated_lstm", 4, 5, num_layers=3, zoneout=0.1, dtype=torch.float64)
+    run, graphs = compiled(layer)
+    x, found = torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True), []
+    for each in (run, layer):
+        torch.manual_seed(1)
+        y, (_, c) = each(x, lengths=LENGTHS, resets=RESETS & (torch.arange(5).unsqueeze(1) < LENGTHS))
+        found.append((y, c, *torch.autograd.grad(y.square().sum() + c.sum(), [x, *layer.parameters()])))
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+    assert [operators(g.graph) for g in graphs] == [3]
+
+
 def compiled(model, backend: str = "aot_eager", **options: object):
     """The model in one graph, and the graphs that were made."""
     torch._dynamo.reset()

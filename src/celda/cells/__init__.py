@@ -13,14 +13,14 @@ from celda.cells.lstm import coupled_lstm, lstm, peephole_lstm
 from celda.cells.lstm_1997 import lstm_1997, lstm_1997_truncated
 from celda.cells.odyssey import lstm_cifg, lstm_fgr, lstm_nfg, lstm_niaf, lstm_nig, lstm_noaf, lstm_nog
 from celda.cells.rnn import image_rnn, jordan, rnn, rnn_relu
-from celda.cells.slstm import slstm
+from celda.cells.slstm import slstm, slstm_exp
 from celda.errors import CeldaError
 from celda.language import Cell
 
 _PLAIN = (jordan, rnn, rnn_relu, image_rnn, clockwork_rnn, indrnn)
 _LSTM = (lstm_1997, lstm_1997_truncated, lstm, peephole_lstm, coupled_lstm)
 _ODYSSEY = (lstm_nig, lstm_nfg, lstm_nog, lstm_niaf, lstm_noaf, lstm_cifg, lstm_fgr)
-_LATER = (depth_gated_lstm, janet, slstm)
+_LATER = (depth_gated_lstm, janet, slstm, slstm_exp)
 _GRU = (gru, gru_2014, mut1, mut2, mut3, mgu)
 
 CELLS: dict[str, Cell] = {c.name: c for c in (*_PLAIN, *_LSTM, *_ODYSSEY, *_LATER, *_GRU)}

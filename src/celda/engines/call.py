@@ -22,7 +22,7 @@ class Call:
     gradients. `resets` (T, B) bool, False past a sequence's end: a sequence starts anew at that step, with zero states.
     `reverse` runs from the last step to the first; a reset then parts the same two steps. `start` is the value of
     `time()` at the first step. `keep` names the gates and states whose values are wanted at every step; gradients go
-    through those of states, but where the call is an operator of torch.
+    through those of states.
     """
 
     cell: Cell

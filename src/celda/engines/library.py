@@ -38,7 +38,8 @@ torch.library.define(
 )
 torch.library.define(
     "celda::sequence_backward",
-    f"({_CALL}, Tensor output, Tensor saved, Tensor? d_output, Tensor? d_last, bool[] wanted) -> Tensor[]",
+    f"({_CALL}, Tensor output, Tensor saved, Tensor? d_output, Tensor? d_last, Tensor? d_kept, bool[] wanted)"
+    " -> Tensor[]",
     tags=torch.Tag.pt2_compliant_tag,
 )
 
@@ -61,12 +62,13 @@ def seen(tensors: Sequence[Tensor]) -> bool:
 
 def run(call: Call) -> Result:
     """The outputs and states of `call`, by the operator."""
-    inputs, states, weights = list(call.inputs.values()), list(call.states), list(call.weights.values())
+    cell, states, weights = call.cell, list(call.states), list(call.weights.values())
+    inputs = [call.inputs[name] for name in (*cell.inputs, *cell.masks, *cell.below)]
     # an exported program may be run for its output alone: what a gradient needs is then found when it is asked for
     training = torch.is_grad_enabled() and not torch.compiler.is_exporting()
     training = training and any(t.requires_grad for t in (*inputs, *states, *weights))
     output, last, kept, _ = torch.ops.celda.sequence(
-        call.cell.fingerprint,
+        cell.fingerprint,
         inputs,
         states,
         weights,
@@ -167,14 +169,16 @@ def _sequence_backward_fake(*given: Any) -> list[Tensor]:
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     cell, given, states, weights, lengths, resets, *rest = inputs[:_PARTS]
-    out, _, kept, saved = output
+    out, _, _, saved = output
     ctx.save_for_backward(*given, *states, *weights, lengths, resets, out, saved)
-    ctx.mark_non_differentiable(kept, saved)
+    ctx.mark_non_differentiable(saved)
     ctx.set_materialize_grads(False)
     ctx.cell, ctx.rest, ctx.counts = cell, rest, (len(given), len(states), len(weights))
 
 
-def _backward(ctx: Any, d_output: Tensor | None, d_last: Tensor | None, *_: None) -> tuple[Any, ...]:
+def _backward(
+    ctx: Any, d_output: Tensor | None, d_last: Tensor | None, d_kept: Tensor | None, _: None
+) -> tuple[Any, ...]:
     from celda.engines.cpu.function import again, batched
     from celda.engines.cpu.passes import Upstream
 
@@ -184,13 +188,13 @@ def _backward(ctx: Any, d_output: Tensor | None, d_last: Tensor | None, *_: None
     wanted = [want for part in ctx.needs_input_grad[1:4] for want in part]
     call = (ctx.cell, *parts, lengths, resets, *ctx.rest)
     found: list[Tensor | None]
-    if d_output is None and d_last is None:
+    if d_output is None and d_last is None and d_kept is None:
         found = [None] * (i + s + w)
-    elif torch.is_grad_enabled() or batched(d_output, d_last):  # to be differentiated once more, or many at once
-        d_final = (None,) * s if d_last is None else tuple(d_last)
-        found = again(_call(*call), reference, wanted, Upstream(d_output, d_final, {}))
+    elif torch.is_grad_enabled() or batched(d_output, d_last, d_kept):  # to be differentiated again, or many at once
+        whole = _call(*call)
+        found = again(whole, reference, wanted, Upstream.of(whole, d_output, d_last, d_kept))
     else:
-        some = iter(torch.ops.celda.sequence_backward(*call, output, saved, d_output, d_last, wanted))
+        some = iter(torch.ops.celda.sequence_backward(*call, output, saved, d_output, d_last, d_kept, wanted))
         found = [next(some) if want else None for want in wanted]
     return None, found[:i], found[i : i + s], found[i + s :], *(None,) * (_PARTS - 3)
 

@@ -171,6 +171,11 @@ class Cell:
 
     def count(self, input_size: int | Mapping[str, int], hidden_size: int, bias: bool = True) -> int:
         """How many numbers one layer of this cell learns, each bias counted as often as it is stored."""
+        counts = self.counts(input_size, hidden_size)
+        return sum(n for weight, n in counts.items() if bias or not weight.is_bias)
+
+    def counts(self, input_size: int | Mapping[str, int], hidden_size: int) -> dict[Weight, int]:
+        """How many numbers there are in each array, those alone that have an effect."""
         sizes = {self.inputs[0]: input_size} if isinstance(input_size, int) else input_size
         if missing := [name for name in self.inputs if name not in sizes]:
             raise CellError(f"{self.name} has inputs without a size ({', '.join(missing)}): give {{name: size, ...}}.")
@@ -178,11 +183,10 @@ class Cell:
         columns.update(sizes)
 
         def block(weight: Weight) -> int:
-            if weight.pattern is None:
-                return hidden_size * columns[weight.columns]
-            return weight.pattern.learned(hidden_size)
+            pattern = weight.pattern
+            return hidden_size * columns[weight.columns] if pattern is None else pattern.learned(hidden_size)
 
-        return sum(w.blocks * block(w) for w in self.weights if bias or not w.is_bias)
+        return {weight: weight.blocks * block(weight) for weight in self.weights}
 
     def equations(self) -> str:
         """The equations of a step as text, one a line: `i_t = σ(W_i x_t + R_i h_{t-1} + b_i)`."""

@@ -384,8 +384,6 @@ class Recurrent(nn.Module):
         for each in weights:
             given += each.values()
         plan = choose(self.engine, x, given)
-        if self.cell.below and plan.operator:
-            return Plan("reference", "to a compiler a layer is one operator, without gradients for the layer below")
         if plan.engine == "reference":  # the fused kernels run tensors of one kind only
             pairs = zip(self._names, weights, strict=True)
             doors.check_weights({m: array[n] for names, array in pairs for n, m in names.items()}, self._like)

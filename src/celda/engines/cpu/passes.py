@@ -119,6 +119,15 @@ class Upstream:
     final: tuple[Tensor | None, ...]
     kept: Mapping[str, Tensor]
 
+    @staticmethod
+    def of(call: Call, d_output: Tensor | None, d_last: Tensor | None, d_kept: Tensor | None) -> Upstream:
+        """From the gradients of the final states, (states, B, H), and of what is kept, (kept, T, B, H).
+
+        Of what is kept those of gates are left out: nothing but a trace, which is detached, looks at them.
+        """
+        kept = {} if d_kept is None else {n: d for n, d in zip(call.keep, d_kept, strict=True) if n in call.cell.states}
+        return Upstream(d_output, (None,) * len(call.states) if d_last is None else tuple(d_last), kept)
+
 
 @dataclass(frozen=True)
 class Wanted:

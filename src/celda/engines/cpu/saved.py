@@ -46,16 +46,22 @@ def sequence(call: Call, training: bool) -> tuple[Tensor, Tensor, Tensor, Tensor
 
 @shielded
 def sequence_backward(
-    call: Call, output: Tensor, saved: Tensor, d_output: Tensor | None, d_states: Tensor | None, wants: Sequence[bool]
+    call: Call,
+    output: Tensor,
+    saved: Tensor,
+    d_output: Tensor | None,
+    d_states: Tensor | None,
+    d_kept: Tensor | None,
+    wants: Sequence[bool],
 ) -> list[Tensor]:
     """The gradients of those inputs, states and weights, in this order, that are wanted.
 
     Where nothing was saved, the forward pass is run again.
     """
     passed = _passed(call, output, saved) if saved.numel() else forward(replace(call, keep=()), True)
-    d_final = tuple(d_states) if d_states is not None else (None,) * len(call.states)
     tensors = (*call.inputs.values(), *call.states, *call.weights.values())
-    found = zip(tensors, gradients(passed, call, wants, Upstream(d_output, d_final, {})), wants, strict=True)
+    upstream = Upstream.of(call, d_output, d_states, d_kept)
+    found = zip(tensors, gradients(passed, call, wants, upstream), wants, strict=True)
     return [t.new_zeros(t.shape) if d is None else _own(d) for t, d, want in found if want]
 
 

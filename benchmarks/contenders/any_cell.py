@@ -109,7 +109,8 @@ def sum_of(parts: list[Tensor]) -> Tensor:
 def over(step: Step, inputs: Mapping[str, Tensor]) -> Tensor:
     """The outputs (T, B, H) of a step over inputs (T, B, width), from zero states."""
     cell, x = step.cell, inputs[step.cell.inputs[0]]
-    drawn = draw(cell, x, step.hidden) | structure.below(cell, (), x, step.hidden)
+    drawn = {name: mask.to(x.dtype) for name, mask in draw(cell, x, step.hidden).items()}
+    drawn |= structure.below(cell, (), x, step.hidden)
     weights = drop_weights(cell, structure.whole(cell, dict(step.named_parameters()), step.hidden))
     rows = {p: step.rows(p, weights) for together, _ in step.stages for ps in together.values() for p in ps}
     unbound = {name: value.unbind(0) for name, value in (inputs | drawn).items()}

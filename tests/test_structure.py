@@ -16,6 +16,7 @@ PUBLIC = {
     "RNN",
     "CeldaError",
     "Forecaster",
+    "LanguageModel",
     "Recurrent",
     "Stepper",
     "Trace",

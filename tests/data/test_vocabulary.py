@@ -80,5 +80,5 @@ def test_without_the_package_it_is_told_how_to_get_it(monkeypatch):
 
 def test_fewer_subwords_than_bytes_cannot_be():
     pytest.importorskip("tokenizers")
-    with pytest.raises(CeldaError, match="vocab_size=200 is too few subwords.*write vocab_size=256 or more"):
+    with pytest.raises(CeldaError, match=r"vocab_size=200 is too few subwords.*write vocab_size=256 or more"):
         Subwords.fit(["abc"], 200)

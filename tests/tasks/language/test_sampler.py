@@ -69,7 +69,7 @@ def test_what_was_not_saved_by_it_is_refused(fitted, tmp_path):
 
 
 def test_what_the_model_has_not_seen_is_told(fitted):
-    with pytest.raises(CeldaError, match="The model does not know 'Ω'.*leave it out of the prime"):
+    with pytest.raises(CeldaError, match=r"The model does not know 'Ω'.*leave it out of the prime"):
         fitted.sample("aΩ")
 
 

@@ -38,19 +38,19 @@ def language(
     weight_drop: Annotated[float, typer.Option(help="Dropped of the weights of recurrent matrices.")] = 0.2,
     embedding_dropout: Annotated[float, typer.Option(help="Dropped of whole tokens.")] = 0.0,
     input_dropout: Annotated[float, typer.Option(help="Dropped of what enters the first layer.")] = 0.1,
-    output_dropout: Annotated[float, typer.Option(help="Dropped of what leaves the last layer.")] = 0.4,
+    output_dropout: Annotated[float, typer.Option(help="Dropped of what leaves the last layer.")] = 0.3,
     optimizer: Annotated[
         Optimizer, typer.Option(help="adam, or averaged gradient descent (NT-ASGD, the AWD recipe).")
     ] = "adam",
     learning_rate: Annotated[
-        float | None, typer.Option(help="The highest learning rate. [default: 0.004, with asgd 30]")
+        float | None, typer.Option(help="The highest learning rate. [default: 0.003, with asgd 30]")
     ] = None,
     weight_decay: Annotated[float, typer.Option(help="L2.")] = 0.01,
     clip_norm: Annotated[float, typer.Option(help="The largest norm of a gradient.")] = 1.0,
     batch_size: Annotated[int, typer.Option(help="Parallel streams that the text is laid out as.")] = 32,
-    steps: Annotated[int, typer.Option(help="Tokens that gradients go back through.")] = 128,
+    steps: Annotated[int, typer.Option(help="Tokens that gradients go back through.")] = 100,
     epochs: Annotated[
-        int | None, typer.Option(help="How often the text is gone through. [default: 12 million tokens, 50 at most]")
+        int | None, typer.Option(help="How often the text is gone through. [default: 10 million tokens, 50 at most]")
     ] = None,
     val_size: Annotated[float, typer.Option(help="The share of the text for choosing the epoch.")] = 0.05,
     test_size: Annotated[float, typer.Option(help="The share of the text, at its end, for the test.")] = 0.05,

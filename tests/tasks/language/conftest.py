@@ -13,14 +13,14 @@ LINES = [
 ]
 
 
-def text(lines=150, seed=0):
+def text(lines=120, seed=0):
     """Lines of Spanish in an order of chance."""
     return "".join(LINES[n] for n in np.random.default_rng(seed).integers(0, len(LINES), lines))
 
 
 def tiny(*args, **options):
     """A language model of a few weights, trained for a moment."""
-    small = {"hidden_size": 24, "embedding_size": 8, "epochs": 4, "batch_size": 4, "steps": 20, "learning_rate": 0.02}
+    small = {"hidden_size": 24, "embedding_size": 8, "epochs": 3, "batch_size": 4, "steps": 20, "learning_rate": 0.02}
     return celda.LanguageModel(*args, **{**small, **options})
 
 

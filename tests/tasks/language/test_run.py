@@ -1,8 +1,6 @@
 """A run of a language model: its files, Ctrl-C, resuming, and the command line end to end."""
 
 import json
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -11,7 +9,7 @@ from typer.testing import CliRunner
 import celda
 from celda.cli.app import app
 from celda.errors import CeldaError
-from celda.tasks import run_folder, runs
+from celda.tasks import forecast_run, run_folder, runs
 from celda.tasks.language import run as language_run
 from celda.training.learner import Learner
 from tests.tasks.conftest import daily
@@ -58,7 +56,7 @@ def test_a_run_leaves_all_its_files(done, fitted):
     assert outcome.scores.equals(fitted.scores_)
     assert (outcome.windows, outcome.what) == (fitted.tested_, "characters")
     assert len((folder / "sample.txt").read_text(encoding="utf-8")) == 1001
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 4
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
 
 
 def test_evaluate_from_the_folder(done, source):
@@ -103,7 +101,7 @@ def test_a_text_in_memory_is_given_again(tmp_path, source):
         language_run.resume(tmp_path / "run", text(seed=1))
 
 
-@pytest.mark.parametrize(("source", "answer"), [("a" * 99, "too short"), ("", "empty"), ("no.txt", "does not exist")])
+@pytest.mark.parametrize(("source", "answer"), [("a" * 50, "too short"), ("", "empty"), ("no.txt", "does not exist")])
 def test_a_text_that_cannot_be_learnt_from_leaves_no_folder(source, answer, tmp_path):
     with pytest.raises(CeldaError, match=answer):
         language_run.train(source, tmp_path / "run", tiny(), quiet=True)
@@ -114,12 +112,13 @@ def test_the_command_line_from_a_text_to_a_sample(source, tmp_path):
     folder = tmp_path / "run"
     trained = run("train", "language", source, "--run", folder, *QUICK)
     assert trained.exit_code == 0, trained.output
-    assert "characters that the model had not seen" in trained.output
+    assert "characters that the model" in trained.output
     assert "unigram" in trained.output
     sampled = run("sample", folder, "--prime", "En un lugar", "--length", 50, "--top-k", 5, "--top-p", 0.9, "--seed", 1)
     assert sampled.exit_code == 0
     assert sampled.stdout.startswith("En un lugar")
-    assert len(sampled.stdout) == len("En un lugar") + 50 + 1
+    again = celda.load(folder).sample("En un lugar", 50, top_k=5, top_p=0.9, seed=1)
+    assert sampled.stdout == f"En un lugar{again}\n"
     assert run("sample", folder / "model", "--seed", 1, "--length", 9).exit_code == 0
     assert "bits-per-character" in run("evaluate", folder, source).output
     assert run("resume", folder, "--quiet").exit_code == 0
@@ -128,21 +127,19 @@ def test_the_command_line_from_a_text_to_a_sample(source, tmp_path):
 def test_bad_input_of_the_command_line_is_one_line(done, source, tmp_path):
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "latin.txt").write_bytes(text().encode("cp1252"))
-    shutil_run = tmp_path / "forecast"
-    from celda.tasks import forecast_run
-
-    forecast_run.train(daily(), shutil_run, forecaster(epochs=1), test_size=14, quiet=True)
+    forecast = tmp_path / "forecast"
+    forecast_run.train(daily(), forecast, forecaster(epochs=1), test_size=14, quiet=True)
     train = ("train", "language", "--run", tmp_path / "run", *QUICK)
     cases = [
         ((*train, tmp_path / "empty.txt"), "empty.txt is empty"),
-        ((*train, tmp_path / "latin.txt"), "is not UTF-8: byte 0xED at position"),
+        ((*train, tmp_path / "latin.txt"), "is not UTF-8: byte 0xBF at position"),
         ((*train, tmp_path / "latin.txt"), "--encoding cp1252"),
         ((*train, tmp_path / "absent.txt"), "absent.txt does not exist"),
         ((*train, "--steps=10000", source), "write a smaller --batch-size or steps"),
         (("sample", tmp_path / "absent"), "absent does not exist"),
         (("sample", done[0], "--prime", "Ω"), "does not know 'Ω'"),
         (("sample", done[0], "--temperature", -1), "--temperature -1"),
-        (("sample", shutil_run), "holds a Forecaster, which writes no text"),
+        (("sample", forecast), "holds a Forecaster, which writes no text"),
         (("predict", done[0]), "does not describe a run of the task 'forecast'"),
         (("resume", done[0], "--future-data", "x.csv"), "--future-data is for forecasts"),
         (("evaluate", tmp_path), "holds no run"),
@@ -160,11 +157,3 @@ def test_a_run_of_a_task_that_is_not_there_is_told(done, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**config, "task": "translate"}))
     with pytest.raises(CeldaError, match="a run of the task 'translate', which this version has not"):
         runs.of(tmp_path)
-
-
-def test_sample_streams_and_ends_with_a_line(done):
-    code = "from celda.cli import main; main()"
-    words = ["sample", str(done[0]), "--length", "20", "--seed", "1"]
-    ended = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, encoding="utf-8")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == celda.load(done[0]).sample(length=20, seed=1) + "\n"

@@ -63,11 +63,11 @@ class LanguageModel(BaseEstimator):
             enters the first layer and leaves the last.
         optimizer: "adam" (AdamW along one cycle of the learning rate), or "asgd" (averaged gradient descent at a
             constant rate, NT-ASGD, of Merity, Keskar & Socher 2018).
-        learning_rate: the highest; by default 0.004 with "adam" and 30 with "asgd". weight_decay: L2. clip_norm: the
+        learning_rate: the highest; by default 0.003 with "adam" and 30 with "asgd". weight_decay: L2. clip_norm: the
             largest norm of a gradient.
         batch_size: the parallel streams that the text is laid out as. steps: tokens of a chunk, which gradients go back
             through (truncated backpropagation through time); the state goes on from chunk to chunk.
-        epochs: how often the text is gone through; by default so often that 12 million tokens are, 50 times at most.
+        epochs: how often the text is gone through; by default so often that 10 million tokens are, 50 times at most.
         val_size, test_size: shares of the text, at its end, that the best epoch is chosen on, and that is tested on.
         encoding: of text files. seed: of all random numbers. device: "auto", "cpu", "cuda" or "mps".
 
@@ -94,13 +94,13 @@ class LanguageModel(BaseEstimator):
         weight_drop: float = 0.2,
         embedding_dropout: float = 0.0,
         input_dropout: float = 0.1,
-        output_dropout: float = 0.4,
+        output_dropout: float = 0.3,
         optimizer: Literal["adam", "asgd"] = "adam",
         learning_rate: float | None = None,
         weight_decay: float = 0.01,
         clip_norm: float = 1.0,
         batch_size: int = 32,
-        steps: int = 128,
+        steps: int = 100,
         epochs: int | None = None,
         val_size: float = 0.05,
         test_size: float = 0.05,

@@ -13,11 +13,11 @@ from celda.training import TrainingConfig
 
 _COUNTS = ("hidden_size", "num_layers", "batch_size", "steps", "embedding_size", "epochs")
 _DROPOUTS = ("dropout", "recurrent_dropout", "weight_drop", "embedding_dropout", "input_dropout", "output_dropout")
-_TOKENS = 12_000_000  # to learn from in all, the text gone through again and again
+_TOKENS = 10_000_000  # to learn from in all, the text gone through again and again
 _MOST_EPOCHS = 50
 _EMBEDDING = 128  # numbers of a character; a word has as many as there are hidden units, to be tied
 _PATIENCE = 5  # epochs without a better validation loss before weights are averaged: Merity et al.'s
-_RATES = {"adam": 4e-3, "asgd": 30.0}  # of AdamW; and Merity et al.'s
+_RATES = {"adam": 3e-3, "asgd": 30.0}  # of AdamW; and Merity et al.'s
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def training_config(options: Any, epochs: int) -> TrainingConfig:
 
 
 def default_epochs(tokens: int) -> int:
-    """As many as make about 12 million tokens to learn from, 50 at most."""
+    """As many as make about 10 million tokens to learn from, 50 at most."""
     return max(1, min(_MOST_EPOCHS, round(_TOKENS / tokens)))
 
 

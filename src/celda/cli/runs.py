@@ -26,7 +26,7 @@ def resume(
     """Go on with a run that was interrupted; it ends as it would have without."""
     from celda.tasks import runs
 
-    further = {} if future_data is None else {"future": future_data}
+    further: dict[str, str] = {} if future_data is None else {"future": future_data}
     if further and runs.task_of(run) != "forecast":
         raise CeldaError("future_df is for forecasts, and this run is of another task: leave it out.")
     with interruptible(run):

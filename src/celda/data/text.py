@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from celda.errors import CeldaError
 
@@ -34,10 +34,10 @@ class Text:
         object.__setattr__(self, "length", length)
 
     @classmethod
-    def of(cls, source: Any, encoding: str = "utf-8") -> Self:
+    def of(cls, source: Any, encoding: str = "utf-8") -> Text:
         """The text that a user gave: a path, or a string that is the name of a file, or the text itself."""
         if isinstance(source, Text):
-            return cls(source.source, source.encoding)
+            return source
         if not isinstance(source, str | Path):
             raise CeldaError(f"A {type(source).__name__} is no text: give a string, or the path of a text file.")
         if isinstance(source, str) and _is_file_name(source):

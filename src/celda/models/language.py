@@ -82,7 +82,7 @@ class LanguageNetwork(nn.Module):
         return tuple(like.new_zeros(size) for _ in layer.cell.states)
 
     def _embedded(self, x: Tensor) -> Tensor:
-        weight = self.embedding.weight
+        weight: Tensor = self.embedding.weight
         if self.training and self.embedding_dropout:
             kept = F.dropout(weight.new_ones(len(weight), 1), self.embedding_dropout)
             weight = weight * kept

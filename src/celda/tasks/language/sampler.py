@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -166,7 +167,7 @@ class Sampler:
         return int(torch.multinomial(likely, 1, generator=self._generator))
 
 
-def _check(temperature: object, top_k: object, top_p: object, seed: object) -> None:
+def _check(temperature: Any, top_k: Any, top_p: Any, seed: Any) -> None:
     if isinstance(temperature, bool) or not isinstance(temperature, NUMBER) or not 0 <= temperature < float("inf"):
         raise CeldaError(f"temperature={temperature!r} cannot be used: it is a number of at least 0, such as 0.8.")
     if top_k is not None and whole_number(top_k) is None:

@@ -10,7 +10,7 @@ import torch
 
 from celda.data import StreamChunks, Tokens
 from celda.models import LanguageNetwork
-from celda.models.language import surprise
+from celda.models.language import State, surprise
 
 _STREAM = 10_000  # tokens of a parallel stream, at least: each begins knowing nothing, which costs the first few more
 _MOST_STREAMS = 32
@@ -48,7 +48,8 @@ def score(network: LanguageNetwork, tokens: Tokens) -> Score:
     """
     batch = max(1, min(_MOST_STREAMS, tokens.count // _STREAM))
     pieces = StreamChunks(tokens, batch, _STEPS)
-    device, nats, count, state = network.embedding.weight.device, 0.0, 0, None
+    device, nats, count = network.embedding.weight.device, 0.0, 0
+    state: State | None = None
     network.eval()
     with torch.no_grad():
         for piece in pieces.all():

@@ -219,7 +219,7 @@ def test_a_model_of_another_version(fitted, tmp_path, monkeypatch, change, answe
 
 
 def test_another_task(saved, monkeypatch):
-    monkeypatch.setattr("celda.tasks.saved_forecaster.TASK", "translate")
+    monkeypatch.delitem(loading._RESTORE, "forecast")
     with pytest.raises(CeldaError, match="for the task 'forecast', which this version has not"):
         celda.load(saved)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import celda
 from celda.errors import CeldaError
 from celda.language import cell, gate, linear, tanh
-from celda.tasks import model_card, model_directory
+from celda.tasks import loading, model_card, model_directory
 from tests.tasks.conftest import daily, tiny
 
 

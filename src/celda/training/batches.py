@@ -55,7 +55,8 @@ def shuffled(samples: int, batch_size: int, seed: int, epoch: int) -> tuple[Tens
 
 def in_order(samples: int, batch_size: int) -> tuple[Tensor, ...]:
     """The indices of an epoch's batches, one sample after the other."""
-    return torch.arange(samples).split(batch_size)
+    batches: tuple[Tensor, ...] = torch.arange(samples).split(batch_size)
+    return batches
 
 
 def batch_count(samples: int, batch_size: int) -> int:

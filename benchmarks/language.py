@@ -47,7 +47,7 @@ class Size(NamedTuple):
         return ", ".join(map(str, self))
 
 
-SIZES = (Size(128, 32, 512, 1), Size(128, 32, 256, 1), Size(128, 32, 256, 2), Size(64, 64, 512, 2))
+SIZES = (Size(100, 32, 512, 1), Size(100, 32, 256, 1), Size(100, 32, 256, 2), Size(64, 64, 512, 2))
 
 
 def network(size: Size, theirs: bool) -> LanguageNetwork:

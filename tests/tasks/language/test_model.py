@@ -52,7 +52,7 @@ def test_a_text_and_its_file_are_the_same(fitted, tmp_path):
 def test_other_tokens_are_compared_by_bits_a_character(tokenizer):
     if tokenizer == "subword":
         pytest.importorskip("tokenizers")
-    model = tiny(tokenizer, vocab_size=300, epochs=6).fit(text(400))
+    model = tiny(tokenizer, vocab_size=300, epochs=6).fit(text(200))
     assert model.network_.output.weight is model.network_.embedding.weight
     assert model.scores_.loc["lstm", "perplexity"] < model.scores_.loc["unigram", "perplexity"]
     found = model.bits_per_character(text(seed=1))

@@ -16,14 +16,18 @@ from celda.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-QUICK = {"hidden_size": 4, "epochs": 1, "batch_size": 1024}  # the pages train as long as it takes
+# the pages train as long as it takes
+QUICK = {
+    "forecast": {"hidden_size": 4, "epochs": 1, "batch_size": 1024},
+    "language": {"hidden_size": 4, "epochs": 1, "batch_size": 4, "steps": 20},
+}
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A function that runs the code of a page in an empty folder, and gives the names that its Python leaves."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(celda, "Forecaster", functools.partial(celda.Forecaster, **QUICK))
+    monkeypatch.setattr(celda, "Forecaster", functools.partial(celda.Forecaster, **QUICK["forecast"]))
 
     def run_page(page):
         names = {}
@@ -43,7 +47,7 @@ def run_command(words):
         assert words[0] in ("make", ".", "pip")  # they set up an environment, and would run these tests again
         return
     if words[1] == "train":
-        words += [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()] + ["--quiet"]
+        words += [f"--{name.replace('_', '-')}={value}" for name, value in QUICK[words[2]].items()] + ["--quiet"]
     ended = CliRunner().invoke(app, words[1:], catch_exceptions=False)
     assert ended.exit_code == 0, ended.output
 
@@ -52,6 +56,8 @@ def test_the_readme_runs_and_its_cell_learns(run, tmp_path):
     when = pd.date_range("2024-01-01", periods=400, freq="h")
     load = 10 + np.sin(when.hour * np.pi / 12) + np.random.default_rng(0).normal(0, 0.1, 400)
     pd.DataFrame({"when": when, "load": load}).to_csv(tmp_path / "my.csv", index=False)
+    for name in ("book.txt", "other.txt"):
+        (tmp_path / name).write_text("En un lugar de la Mancha\n" * 50, encoding="utf-8")
     names = run("README.md")
     assert names["losses"][-1] < names["losses"][0]
     assert "z_t = σ(W_z x_t + R_z h_{t-1} + b_z)" in names["two_speed"].equations()
@@ -72,6 +78,14 @@ def test_the_page_on_forecasting_runs(run, tmp_path):
     assert len(names["folds"]) == 2 * 3 * 24
     assert list(pd.read_csv(tmp_path / "next-day.csv")["site"].unique()) == ["north", "south"]
     assert "minimal" in names["model"].predict("sites.csv")
+
+
+def test_the_page_on_language_models_runs(run, tmp_path):
+    names = run("docs/language-models.md")
+    assert names["model"].scores_.loc["lstm", "loss"] < names["model"].scores_.loc["unigram", "loss"]
+    assert len(names["begun"]) == len(names["rest"]) == 50
+    assert (tmp_path / "runs/book/sample.txt").is_file()
+    assert names["awd"].get_params()["optimizer"] == "asgd"
 
 
 def test_the_page_on_the_language_runs(run):

@@ -18,6 +18,7 @@ PUBLIC = {
     "RNN",
     "CeldaError",
     "Forecaster",
+    "LanguageModel",
     "Recurrent",
     "Stepper",
     "Trace",

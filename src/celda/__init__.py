@@ -7,18 +7,30 @@ from celda.errors import CeldaError
 
 if TYPE_CHECKING:
     from celda.layers import GRU, LSTM, RNN, Recurrent, Stepper, Trace, trace
-    from celda.tasks import Forecaster, load
+    from celda.tasks import Forecaster, LanguageModel, load
 
 __version__ = "0.1.0.dev0"
 
 # Where each public name lives: it is imported when it is first asked for, so that `import celda` costs next to nothing.
 _HOME = {
     **dict.fromkeys(("GRU", "LSTM", "RNN", "Recurrent", "Stepper", "Trace", "trace"), "celda.layers"),
-    **dict.fromkeys(("Forecaster", "load"), "celda.tasks"),
+    **dict.fromkeys(("Forecaster", "LanguageModel", "load"), "celda.tasks"),
 }
 _PARTS = ("cells", "data", "engines", "interchange", "language", "layers", "models", "tasks", "training")
 
-__all__ = ["GRU", "LSTM", "RNN", "CeldaError", "Forecaster", "Recurrent", "Stepper", "Trace", "load", "trace"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "CeldaError",
+    "Forecaster",
+    "LanguageModel",
+    "Recurrent",
+    "Stepper",
+    "Trace",
+    "load",
+    "trace",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,9 @@ import signal
 import pytest
 import typer
 
-from celda import Forecaster
+from celda import Forecaster, LanguageModel
 from celda.cli.forecast import forecast
+from celda.cli.language import language, sample
 from celda.cli.outcomes import interruptible
 from celda.tasks import forecast_run
 from celda.training.learner import Learner
@@ -17,10 +18,18 @@ from celda.training.learner import Learner
 LISTS = {"level", "past", "future", "static"}
 
 
-def test_the_defaults_are_those_of_the_forecaster():
-    ours, theirs = (inspect.signature(one).parameters for one in (forecast, Forecaster))
+@pytest.mark.parametrize(
+    ("command", "python", "some"),
+    [
+        (forecast, Forecaster, {"season", "val_size", "calibrate", "learning_rate"}),
+        (language, LanguageModel, set(inspect.signature(LanguageModel).parameters)),
+        (sample, LanguageModel.sample, {"prime", "length", "temperature", "top_k", "top_p", "seed"}),
+    ],
+)
+def test_the_defaults_are_those_of_python(command, python, some):
+    ours, theirs = (inspect.signature(one).parameters for one in (command, python))
     shared = [name for name in theirs if name in ours]
-    assert {"season", "val_size", "calibrate", "learning_rate"} < set(shared)
+    assert some <= set(shared)
     for name in shared:
         assert ours[name].default == (None if name in LISTS else theirs[name].default), name
 

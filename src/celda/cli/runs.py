@@ -9,9 +9,11 @@ import typer
 
 from celda.cli.console import show
 from celda.cli.outcomes import interruptible, show_outcome
+from celda.errors import CeldaError
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the run.")]
-Data = Annotated[str | None, typer.Argument(help="A table; without one, the run's own.")]
+Data = Annotated[str | None, typer.Argument(help="A table, or a text; without one, the run's own.")]
+Table = Annotated[str | None, typer.Argument(help="A table; without one, the run's own.")]
 FutureData = Annotated[str | None, typer.Option(help="A table of the future covariates of the next h steps.")]
 
 
@@ -22,22 +24,25 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing while training.")] = False,
 ) -> None:
     """Go on with a run that was interrupted; it ends as it would have without."""
-    from celda.tasks import forecast_run
+    from celda.tasks import runs
 
+    further: dict[str, str] = {} if future_data is None else {"future": future_data}
+    if further and runs.task_of(run) != "forecast":
+        raise CeldaError("future_df is for forecasts, and this run is of another task: leave it out.")
     with interruptible(run):
-        show_outcome(forecast_run.resume(run, data, future=future_data, quiet=quiet))
+        show_outcome(runs.of(run).resume(run, data, quiet=quiet, **further))
 
 
 def evaluate(run: Folder, data: Data = None) -> None:
-    """Show the scores of a run's test or, with a longer table, of what came after it."""
-    from celda.tasks import forecast_run
+    """Show the scores of a run's test or, with other data, of that: a longer table, another text."""
+    from celda.tasks import runs
 
-    show_outcome(forecast_run.evaluate(run, data))
+    show_outcome(runs.of(run).evaluate(run, data))
 
 
 def predict(
     run: Folder,
-    data: Data = None,
+    data: Table = None,
     future_data: FutureData = None,
     out: Annotated[Path | None, typer.Option(help="Write the forecast to this CSV file.")] = None,
 ) -> None:

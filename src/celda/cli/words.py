@@ -18,8 +18,11 @@ _NAMES = (
     *("h", "input_size", "cell", "hidden_size", "num_layers", "dropout", "loss", "level", "calibrate", "scaler"),
     *("season", "learning_rate", "batch_size", "weight_decay", "epochs", "val_size", "seed", "device"),
     *("id_col", "time_col", "target_col", "freq", "past", "future", "static", "test_size", "overwrite"),
+    *("tokenizer", "vocab_size", "encoding", "embedding_size", "tied", "recurrent_dropout", "weight_drop", "steps"),
+    *("embedding_dropout", "input_dropout", "output_dropout", "optimizer", "clip_norm"),
+    *("length", "temperature", "top_k", "top_p"),
 )
-# How Python's arguments are called on the command line: its options are those of `celda train forecast`.
+# How Python's arguments are called on the command line: its options are those of `celda train` and `celda sample`.
 OPTIONS = {name: "--" + name.replace("_", "-") for name in _NAMES} | {"future_df": "--future-data"}
 # Those that are no words of English, and so are meant where they stand without a value, too.
 _PLAIN = [name for name in OPTIONS if "_" in name or name in ("h", "freq")]
@@ -35,7 +38,7 @@ def spoken(message: str, here: Collection[str] = tuple(OPTIONS.values())) -> str
 
     def option(said: re.Match[str]) -> str:
         words = OPTIONS[said["given"] or said["plain"]]
-        elsewhere = "" if words in here else " (of celda train forecast)"
+        elsewhere = "" if words in here else " (of celda train)"
         if said["value"] is not None:
             words = _with_value(words, said["value"])
         return words + elsewhere

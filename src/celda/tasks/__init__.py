@@ -2,6 +2,7 @@
 
 from celda.tasks.backtest import Backtest
 from celda.tasks.forecaster import Forecaster
+from celda.tasks.language import LanguageModel, Sampler
 from celda.tasks.loading import load
 
-__all__ = ["Backtest", "Forecaster", "load"]
+__all__ = ["Backtest", "Forecaster", "LanguageModel", "Sampler", "load"]

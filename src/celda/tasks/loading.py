@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks import saved_forecaster
-from celda.tasks.forecaster import Forecaster
+from celda.tasks.language import saved as saved_language_model
 from celda.tasks.model_directory import read_model
 from celda.tasks.run_folder import RunFolder, is_run
 
+_RESTORE = {one.TASK: one.restore for one in (saved_forecaster, saved_language_model)}
 
-def load(directory: str | Path, *, cell: Cell | None = None) -> Forecaster:
-    """Load a model that `save` wrote, or that of a run folder.
+
+def load(directory: str | Path, *, cell: Cell | None = None) -> Any:
+    """Load a model that `save` wrote, or that of a run folder: a `Forecaster`, a `LanguageModel`, as it was saved.
 
     `cell`: needed where the model was trained with a cell of your own, as a directory holds no program.
 
@@ -25,6 +28,6 @@ def load(directory: str | Path, *, cell: Cell | None = None) -> Forecaster:
         run.require_end()
         directory = run.model
     stored = read_model(directory)
-    if stored.task != saved_forecaster.TASK:
+    if stored.task not in _RESTORE:
         raise CeldaError(f"{directory} holds a model for the task {stored.task!r}, which this version has not.")
-    return saved_forecaster.restore(Forecaster, stored, cell)
+    return _RESTORE[stored.task](stored, cell)

@@ -53,6 +53,12 @@ def shuffled(samples: int, batch_size: int, seed: int, epoch: int) -> tuple[Tens
     return order.tensor_split(batch_count(samples, batch_size))
 
 
+def in_order(samples: int, batch_size: int) -> tuple[Tensor, ...]:
+    """The indices of an epoch's batches, one sample after the other."""
+    batches: tuple[Tensor, ...] = torch.arange(samples).split(batch_size)
+    return batches
+
+
 def batch_count(samples: int, batch_size: int) -> int:
     """How many batches of at most `batch_size` samples an epoch takes."""
     return -(-samples // batch_size)

@@ -38,14 +38,23 @@ class TrainingConfig(Config):
     """How a model is trained.
 
     The optimizer is AdamW (Loshchilov & Hutter 2019): the weight decay is an L2 penalty kept apart from the gradient.
+    `optimizer="sgd"` with `averaging` is NT-ASGD (Merity, Keskar & Socher 2018).
     """
 
     epochs: int = Field(default=20, ge=1, description="how many times the training set is gone through, at most")
     batch_size: int = Field(default=32, ge=1, description="the largest number of samples in a step, over all processes")
-    learning_rate: float = Field(default=1e-3, gt=0, description="the highest learning rate of the schedule")
-    weight_decay: float = Field(
-        default=0.01, ge=0, description="the L2 penalty of AdamW; biases and other vectors are spared"
+    shuffle: bool = Field(
+        default=True, description="whether every epoch goes through the training set in an order of its own"
     )
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="AdamW, or plain gradient descent")
+    averaging: int | None = Field(
+        default=None,
+        ge=1,
+        description="after how many epochs in a row without a better validation loss the weights are averaged from "
+        "then on; None: never",
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="the highest learning rate of the schedule")
+    weight_decay: float = Field(default=0.01, ge=0, description="the L2 penalty; biases and other vectors are spared")
     clip_norm: float | None = Field(
         default=1.0, gt=0, description="the largest norm of a step's gradient; None: no limit"
     )

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from celda.errors import CeldaError
 from celda.training import batches
+from celda.training.averaging import Average, has_stalled
 from celda.training.batches import MapDataset
 from celda.training.config import TrainingConfig
 from celda.training.history import Epoch, History
 from celda.training.interruption import Interruption
-from celda.training.optimizer import adamw, load_state_tensors, state_tensors
+from celda.training.optimizer import load_state_tensors, make_optimizer, state_tensors
 from celda.training.schedule import learning_rate
 from celda.training.seeds import generator_states, load_generator_states
 
@@ -60,7 +61,9 @@ class Learner:
         self.model = model.to(accelerator.device)
         self.train, self.config, self.accelerator = train, config, accelerator
         self.objective = accelerator.prepare_model(Objective(model, loss))
-        self.optimizer = adamw(model, config.weight_decay)  # accelerate's wrapper would cost 0.3 ms a step
+        # accelerate's wrapper would cost 0.3 ms a step
+        self.optimizer = make_optimizer(model, config.optimizer, config.weight_decay)
+        self.average, self.averages = Average(model), False
         self.position, self.history = Position(), History()
         self.best: dict[str, Tensor] = {}
         self.finished = False
@@ -79,7 +82,9 @@ class Learner:
     def batches_left(self) -> tuple[Tensor, ...]:
         """The indices of the batches that are left of this epoch."""
         config, at = self.config, self.position
-        return batches.shuffled(len(self.train), config.batch_size, config.seed, at.epoch)[at.batch :]
+        if config.shuffle:
+            return batches.shuffled(len(self.train), config.batch_size, config.seed, at.epoch)[at.batch :]
+        return batches.in_order(len(self.train), config.batch_size)[at.batch :]
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0 over the whole training."""
@@ -110,6 +115,8 @@ class Learner:
             scaler.update()
         else:
             self.optimizer.step()
+        if self.averages:
+            self.average.add()
         at.batch += 1
         at.samples += len(indices)
         at.loss += mean_loss * len(indices)
@@ -120,12 +127,16 @@ class Learner:
 
     @torch.no_grad()
     def validate(self, valid: MapDataset) -> float:
-        """The mean loss over the samples of a validation set. Raises CeldaError where it is not finite."""
+        """The mean loss over the samples of a validation set, of the averaged weights where there are some.
+
+        Raises CeldaError where it is not finite.
+        """
         self.objective.eval()
         losses = []
-        for indices in torch.arange(len(valid)).split(self.config.batch_size):
-            batch, share = self._fetch(valid, indices)
-            losses.append(self.objective(batch) * (share * len(indices)))
+        with self.average.in_place():
+            for indices in batches.in_order(len(valid), self.config.batch_size):
+                batch, share = self._fetch(valid, indices)
+                losses.append(self.objective(batch) * (share * len(indices)))
         mean = math.fsum(self.accelerator.reduce(torch.stack(losses)).tolist()) / len(valid)
         if not math.isfinite(mean):
             raise CeldaError(
@@ -147,7 +158,10 @@ class Learner:
             seconds=at.seconds,
         )
         if history.add(epoch):
-            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            with self.average.in_place():
+                self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        losses = [one.valid_loss for one in history.epochs if one.valid_loss is not None]
+        self.averages |= config.averaging is not None and has_stalled(losses, config.averaging)
         last = at.epoch == config.epochs
         if config.patience and history.best_epoch and not last:
             history.stopped_early = at.epoch - history.best_epoch >= config.patience
@@ -160,6 +174,7 @@ class Learner:
             "model": self.model.state_dict(),
             "best": self.best,
             "optimizer": state_tensors(self.model, self.optimizer),
+            "average": self.average.means,
             "generator": generator_states(self.accelerator),
         }
         tensors = {f"{part}.{name}": value for part, named in parts.items() for name, value in named.items()}
@@ -168,18 +183,23 @@ class Learner:
             "position": asdict(self.position),
             "history": asdict(self.history),
             "scaler": scaler.state_dict() if scaler else None,
+            "averages": self.averages,
+            "averaged": self.average.steps,
             "finished": self.finished,
         }
 
     def load_state(self, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "generator": {}}
+        names = ("model", "best", "optimizer", "average", "generator")
+        parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         for key, value in tensors.items():
             part, _, name = key.partition(".")
             parts[part][name] = value
         self.model.load_state_dict(parts["model"])
         self.best = parts["best"]
         load_state_tensors(self.model, self.optimizer, parts["optimizer"])
+        self.average.load(parts["average"], scalars["averaged"])
+        self.averages = scalars["averages"]
         load_generator_states(self.accelerator, parts["generator"])
         if scalars["scaler"]:
             self.accelerator.scaler.load_state_dict(scalars["scaler"])

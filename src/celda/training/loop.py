@@ -60,8 +60,10 @@ def fit(
     batches.check(train, "training")
     if valid is not None:
         batches.check(valid, "validation")
-    elif config.patience is not None:
-        raise CeldaError(f"patience={config.patience} needs a validation set: give valid=, or write patience=None.")
+    else:
+        for name, value in (("patience", config.patience), ("averaging", config.averaging)):
+            if value is not None:
+                raise CeldaError(f"{name}={value} needs a validation set: give valid=, or write {name}=None.")
     if resume and run is None:
         raise CeldaError("resume=True needs the run's folder: give run= as well, or write resume=False.")
     with (

@@ -1,17 +1,19 @@
-"""AdamW whose weight decay spares biases and other vectors, and its state as named tensors."""
+"""The optimizer, whose weight decay spares biases and other vectors, and its state as named tensors."""
 
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from celda.errors import CeldaError
 
+_KINDS: dict[str, type[Optimizer]] = {"adamw": AdamW, "sgd": SGD}
 
-def adamw(model: nn.Module, weight_decay: float) -> AdamW:
-    """AdamW over the trainable parameters of a model. Those of fewer than two dimensions are not decayed.
+
+def make_optimizer(model: nn.Module, kind: str, weight_decay: float) -> Optimizer:
+    """An optimizer over the trainable parameters of a model. Those of fewer than two dimensions are not decayed.
 
     Raises CeldaError where nothing can be trained. The learning rate is set at each step by the training loop.
     """
@@ -23,7 +25,7 @@ def adamw(model: nn.Module, weight_decay: float) -> AdamW:
         {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
     ]
     # One kernel a step: on a CPU a third of the time that the loop over parameters takes.
-    return AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
+    return _KINDS[kind]([group for group in groups if group["params"]], lr=0.0, fused=True)  # type: ignore[call-arg]
 
 
 def state_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:

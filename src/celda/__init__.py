@@ -7,18 +7,31 @@ from celda.errors import CeldaError
 
 if TYPE_CHECKING:
     from celda.layers import GRU, LSTM, RNN, Recurrent, Stepper, Trace, trace
-    from celda.tasks import Forecaster, load
+    from celda.tasks import Classifier, Forecaster, Tagger, load
 
 __version__ = "0.1.0.dev0"
 
 # Where each public name lives: it is imported when it is first asked for, so that `import celda` costs next to nothing.
 _HOME = {
     **dict.fromkeys(("GRU", "LSTM", "RNN", "Recurrent", "Stepper", "Trace", "trace"), "celda.layers"),
-    **dict.fromkeys(("Forecaster", "load"), "celda.tasks"),
+    **dict.fromkeys(("Classifier", "Forecaster", "Tagger", "load"), "celda.tasks"),
 }
 _PARTS = ("cells", "data", "engines", "interchange", "language", "layers", "models", "tasks", "training")
 
-__all__ = ["GRU", "LSTM", "RNN", "CeldaError", "Forecaster", "Recurrent", "Stepper", "Trace", "load", "trace"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "CeldaError",
+    "Classifier",
+    "Forecaster",
+    "Recurrent",
+    "Stepper",
+    "Tagger",
+    "Trace",
+    "load",
+    "trace",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -45,7 +45,7 @@ def show_outcome(outcome: Outcome) -> None:
     """The scores of the model beside its baselines, what was noticed, and what was written where."""
     columns = list(outcome.scores.columns)
     rows = [(name, *(_number(v) for v in values)) for name, *values in outcome.scores.itertuples()]
-    title = f"Test: {outcome.windows} forecasts that the model had not seen"
+    title = f"Test: {outcome.windows:,} {outcome.what} that the model had not seen"
     show(table(title, ("model", *columns), rows, numbers=columns), "")
     show(*outcome.notes)
     if outcome.files:

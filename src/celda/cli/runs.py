@@ -11,7 +11,7 @@ from celda.cli.console import show
 from celda.cli.outcomes import interruptible, show_outcome
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the run.")]
-Data = Annotated[str | None, typer.Argument(help="A table; without one, the run's own.")]
+Data = Annotated[str | None, typer.Argument(help="A table, file or folder; without one, the run's own.")]
 FutureData = Annotated[str | None, typer.Option(help="A table of the future covariates of the next h steps.")]
 
 
@@ -22,33 +22,44 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing while training.")] = False,
 ) -> None:
     """Go on with a run that was interrupted; it ends as it would have without."""
-    from celda.tasks import forecast_run
+    from celda.tasks.runs import program
 
     with interruptible(run):
-        show_outcome(forecast_run.resume(run, data, future=future_data, quiet=quiet))
+        show_outcome(program(run).resume(run, data, quiet=quiet, **_future(run, future_data)))
 
 
 def evaluate(run: Folder, data: Data = None) -> None:
-    """Show the scores of a run's test or, with a longer table, of what came after it."""
-    from celda.tasks import forecast_run
+    """Show the scores of a run's test or, with data, of that: of a forecast, a longer table."""
+    from celda.tasks.runs import program
 
-    show_outcome(forecast_run.evaluate(run, data))
+    show_outcome(program(run).evaluate(run, data))
 
 
 def predict(
     run: Folder,
     data: Data = None,
     future_data: FutureData = None,
-    out: Annotated[Path | None, typer.Option(help="Write the forecast to this CSV file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.")] = None,
 ) -> None:
-    """Forecast the steps after the end of a table, as CSV."""
+    """Forecast the steps after the end of a table, or tell the labels of sequences, as CSV."""
     from celda.files import written_aside
-    from celda.tasks import forecast_run
+    from celda.tasks.forecast_run import to_csv
+    from celda.tasks.runs import program
 
-    text = forecast_run.to_csv(forecast_run.predict(run, data, future_data))
+    text = to_csv(program(run).predict(run, data, **_future(run, future_data)))
     if out is None:
         typer.echo(text, nl=False)
         return
     with written_aside(out) as aside:
         aside.write_text(text, encoding="utf-8")
-    show(f"forecast: {out}")
+    show(f"written: {out}")
+
+
+def _future(run: Path, table: str | None) -> dict[str, str]:
+    """The covariates of the future, which only a forecast takes."""
+    from celda.tasks.run_folder import RunFolder
+
+    if table is None:
+        return {}
+    RunFolder.find(run).read_config("forecast")
+    return {"future": table}

@@ -1,4 +1,4 @@
-"""The options of a forecaster, met at the door."""
+"""The options of tasks, met at the door: what all of them share, and a forecaster's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, ParamSpec
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 from celda import cells
 from celda.checks import whole_number
@@ -79,21 +80,26 @@ def check_count(name: str, value: Any) -> None:
         raise CeldaError(f"{name}={value!r} cannot be used: it is a whole number of at least 1.")
 
 
-def check_fitted(forecaster: Any) -> None:
-    """Raise CeldaError where the forecaster was not fitted."""
-    if not hasattr(forecaster, "predictor_"):
-        raise CeldaError("This Forecaster is not fitted yet: call fit first, or load a model with celda.load.")
+class NotFitted(CeldaError, NotFittedError):
+    """The error of a task that was asked before it was fitted, for scikit-learn too."""
 
 
-def settled(forecaster: Any) -> Any:
-    """A copy of a forecaster's options that nobody else holds, with Python's own numbers in the place of NumPy's."""
-    given = forecaster.get_params(deep=False)
-    return type(forecaster)(**{name: _pythonic(value) for name, value in given.items()})
+def check_fitted(task: Any) -> None:
+    """Raise CeldaError where the task was not fitted."""
+    if not hasattr(task, "histories_"):
+        name = type(task).__name__
+        raise NotFitted(f"This {name} is not fitted yet: call fit first, or load a model with celda.load.")
 
 
-def to_plain(forecaster: Any) -> dict[str, Any]:
+def settled(task: Any) -> Any:
+    """A copy of a task's options that nobody else holds, with Python's own numbers in the place of NumPy's."""
+    given = task.get_params(deep=False)
+    return type(task)(**{name: _pythonic(value) for name, value in given.items()})
+
+
+def to_plain(task: Any) -> dict[str, Any]:
     """The options as JSON can hold them; of a cell, the name."""
-    return {name: _plain(value) for name, value in forecaster.get_params(deep=False).items()}
+    return {name: _plain(value) for name, value in task.get_params(deep=False).items()}
 
 
 def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dict[str, Any]:

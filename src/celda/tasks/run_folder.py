@@ -18,7 +18,7 @@ _MODEL = "model"
 _FORMER = "former"  # a run that has ended, until the one that overwrites it has
 _FOLDERS = {
     "checkpoints": ("choose.safetensors", "fit.safetensors", "final.safetensors"),
-    "figures": ("test.png", "loss.png", "forecast.png"),
+    "figures": ("test.png", "loss.png", "forecast.png", "confusion.png"),
     _MODEL: ("README.md", "config.json", "preprocessor.json", "model.safetensors"),
 }
 # All that a run writes. The configuration is last: as long as a part is there, so is what tells that it is of a run.
@@ -26,15 +26,16 @@ _FILES = (
     *(f"{folder}/{name}" for folder, names in _FOLDERS.items() for name in names),
     *("metrics.jsonl", "test.csv", "forecast.csv", _OUTCOME, _CONFIG),
 )
-_KEYS = {"task", "fingerprint", "data", "future", "test_size", "parameters"}  # of the configuration
+_KEYS = {"task", "fingerprint", "data", "test_size", "parameters"}  # of the configuration
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a run came to.
 
-    `scores`: a row a model, a column a metric. `windows`: how many horizons the test forecast. `notes`: what was
-    guessed, and warnings, a sentence each. `files`: what was written, by name. `seconds`: how long it took.
+    `scores`: a row a model, a column a metric. `windows`: how many horizons, sequences or steps the test held, and
+    `what` they are. `notes`: what was guessed, and warnings, a sentence each. `files`: what was written, by name.
+    `seconds`: how long it took.
     """
 
     scores: pd.DataFrame
@@ -42,6 +43,7 @@ class Outcome:
     notes: tuple[str, ...]
     files: dict[str, Path]
     seconds: float
+    what: str = "forecasts"
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,16 @@ class RunFolder:
         """Write what was asked for."""
         self.write(_CONFIG, json.dumps({"task": task, **config}, indent=2))
 
-    def read_config(self, task: str) -> dict[str, Any]:
-        """What was asked for. Raises CeldaError where the folder holds no run of this task."""
+    def read_config(self, *tasks: str) -> dict[str, Any]:
+        """What was asked for. Raises CeldaError where the folder holds no run of these tasks."""
         if not (self.folder / _CONFIG).is_file():
             what = "holds no run" if self.folder.is_dir() else "does not exist"
             raise CeldaError(f"{self.folder} {what}: give the folder that --run named, such as runs/demo.")
         config = self._read(_CONFIG)
-        if not isinstance(config, dict) or not config.keys() >= _KEYS or config["task"] != task:
+        if not isinstance(config, dict) or not config.keys() >= _KEYS or config["task"] not in tasks:
             raise CeldaError(
-                f"{self.folder / _CONFIG} does not describe a run of the task {task!r}: give a folder that does."
+                f"{self.folder / _CONFIG} does not describe a run of the task {' or '.join(map(repr, tasks))}: give a "
+                "folder that does."
             )
         return config
 
@@ -123,7 +126,7 @@ class RunFolder:
         }
         files = {name: str(path.relative_to(self.folder)) for name, path in outcome.files.items()}
         whole = {"scores": rows, "windows": outcome.windows, "notes": outcome.notes, "files": files}
-        self.write(_OUTCOME, json.dumps({**whole, "seconds": outcome.seconds}, indent=2))
+        self.write(_OUTCOME, json.dumps({**whole, "seconds": outcome.seconds, "what": outcome.what}, indent=2))
         _delete_former(self.folder)
 
     def read_outcome(self) -> Outcome:
@@ -133,7 +136,8 @@ class RunFolder:
         try:
             scores = pd.DataFrame(kept["scores"]).T.astype(float)
             files = {name: self.folder / relative for name, relative in kept["files"].items()}
-            return Outcome(scores, int(kept["windows"]), tuple(kept["notes"]), files, float(kept["seconds"]))
+            windows, seconds = int(kept["windows"]), float(kept["seconds"])
+            return Outcome(scores, windows, tuple(kept["notes"]), files, seconds, kept["what"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CeldaError(
                 f"{self.folder / _OUTCOME} is damaged, as it does not hold the scores of a run: bring back a copy of "

@@ -7,9 +7,11 @@ import signal
 import pytest
 import typer
 
-from celda import Forecaster
+from celda import Classifier, Forecaster, Tagger
+from celda.cli.classify import classify
 from celda.cli.forecast import forecast
 from celda.cli.outcomes import interruptible
+from celda.cli.tag import tag
 from celda.tasks import forecast_run
 from celda.training.learner import Learner
 
@@ -17,10 +19,18 @@ from celda.training.learner import Learner
 LISTS = {"level", "past", "future", "static"}
 
 
-def test_the_defaults_are_those_of_the_forecaster():
-    ours, theirs = (inspect.signature(one).parameters for one in (forecast, Forecaster))
+@pytest.mark.parametrize(
+    ("command", "task", "among"),
+    [
+        (forecast, Forecaster, {"season", "val_size", "calibrate", "learning_rate"}),
+        (classify, Classifier, {"text_col", "pooling", "calibrate", "learning_rate"}),
+        (tag, Tagger, {"token_col", "crf", "learning_rate"}),
+    ],
+)
+def test_the_defaults_are_those_of_python(command, task, among):
+    ours, theirs = (inspect.signature(one).parameters for one in (command, task))
     shared = [name for name in theirs if name in ours]
-    assert {"season", "val_size", "calibrate", "learning_rate"} < set(shared)
+    assert among < set(shared)
     for name in shared:
         assert ours[name].default == (None if name in LISTS else theirs[name].default), name
 

@@ -4,8 +4,10 @@ import inspect
 
 import pytest
 
+from celda.cli.classify import classify
 from celda.cli.forecast import forecast
 from celda.cli.runs import predict
+from celda.cli.tag import tag
 from celda.cli.words import OPTIONS, in_its_words, spoken
 from celda.errors import CeldaError
 
@@ -35,7 +37,8 @@ def test_arguments_are_said_as_options(python, here):
 
 
 def test_all_options_are_there():
-    here = {"--" + name.replace("_", "-") for name in inspect.signature(forecast).parameters}
+    given = [name for task in (forecast, classify, tag) for name in inspect.signature(task).parameters]
+    here = {"--" + name.replace("_", "-") for name in given}
     assert set(OPTIONS.values()) == here - {"--data", "--run", "--quiet"}
 
 
@@ -44,6 +47,6 @@ def test_an_option_that_a_command_has_not_is_told_where_it_is():
     def other(future_data: str):
         raise CeldaError("write id_col='shop' or future_df")
 
-    with pytest.raises(CeldaError, match=r"^write --id-col shop \(of celda train forecast\) or --future-data$"):
+    with pytest.raises(CeldaError, match=r"^write --id-col shop \(of celda train\) or --future-data$"):
         other("x")
     assert inspect.signature(in_its_words(predict)) == inspect.signature(predict)

@@ -31,6 +31,7 @@ def classify(
     word_dropout: given.WordDropout = 0.1,
     min_count: given.MinCount = 2,
     max_length: Annotated[int | None, typer.Option(help="The most words of a text that are read.")] = 400,
+    wide: Annotated[bool, typer.Option(help="Add what the words of a text say without their order.")] = True,
     noise: given.Noise = 0.0,
     missing: given.Missing = "error",
     class_weight: given.ClassWeight = None,

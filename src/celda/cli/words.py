@@ -18,8 +18,10 @@ _NAMES = (
     *("h", "input_size", "cell", "hidden_size", "num_layers", "dropout", "loss", "level", "calibrate", "scaler"),
     *("season", "learning_rate", "batch_size", "weight_decay", "epochs", "val_size", "seed", "device"),
     *("id_col", "time_col", "target_col", "freq", "past", "future", "static", "test_size", "overwrite"),
+    *("text_col", "token_col", "label_col", "bidirectional", "pooling", "crf", "embedding_size", "word_dropout"),
+    *("min_count", "max_length", "wide", "noise", "missing", "class_weight", "validation", "test"),
 )
-# How Python's arguments are called on the command line: its options are those of `celda train forecast`.
+# How Python's arguments are called on the command line: its options are those of `celda train`.
 OPTIONS = {name: "--" + name.replace("_", "-") for name in _NAMES} | {"future_df": "--future-data"}
 # Those that are no words of English, and so are meant where they stand without a value, too.
 _PLAIN = [name for name in OPTIONS if "_" in name or name in ("h", "freq")]
@@ -35,7 +37,7 @@ def spoken(message: str, here: Collection[str] = tuple(OPTIONS.values())) -> str
 
     def option(said: re.Match[str]) -> str:
         words = OPTIONS[said["given"] or said["plain"]]
-        elsewhere = "" if words in here else " (of celda train forecast)"
+        elsewhere = "" if words in here else " (of celda train)"
         if said["value"] is not None:
             words = _with_value(words, said["value"])
         return words + elsewhere

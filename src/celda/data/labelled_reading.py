@@ -42,7 +42,7 @@ def read_classified(
         texts = raw.frame[text_col]
         _refuse_missing(raw, text_col)
         if pd.api.types.is_numeric_dtype(texts.dtype) or not texts.astype(str).str.contains("[^0-9.,+-]").any():
-            raise CeldaError(f"{raw.name}: column {text_col!r} holds numbers, not texts: name another with text_col=.")
+            raise CeldaError(f"{raw.name}: column {text_col!r} holds numbers, not texts: name another (text_col).")
         inputs, kind = texts.astype(str).tolist(), "text"
     elif id_col in raw.frame:
         return _long(raw, label_col, id_col, time_col, missing, labelled, a_step=False)
@@ -50,7 +50,7 @@ def read_classified(
         columns = [name for name in raw.frame.columns if name != label_col]
         if not columns:
             raise CeldaError(
-                f"{raw.name} has no column beside {label_col!r}: it needs one of texts (text_col=), or of numbers."
+                f"{raw.name} has no column beside {label_col!r}: it needs one of texts (text_col), or of numbers."
             )
         inputs, kind = list(_numbers(raw, columns, missing)[..., None]), "series"
     labels = _labels(raw, label_col) if labelled else None
@@ -124,7 +124,7 @@ def _clock(raw: RawTable, time_col: str) -> np.ndarray:
     numbers = parse_numbers(raw, time_col) if not _is_stamp(raw.frame[time_col]) else 0
     if isinstance(numbers, np.ndarray):
         return numbers
-    stamps = pd.to_datetime(raw.frame[time_col], errors="coerce")
+    stamps = pd.to_datetime(raw.frame[time_col], format="ISO8601", errors="coerce")
     if stamps.isna().any():
         row = int(stamps.isna().to_numpy().argmax())
         raise CeldaError(f"{raw.at(row)}: {raw.frame[time_col].iloc[row]!r} in column {time_col!r} is no time.")
@@ -144,8 +144,8 @@ def _numbers(raw: RawTable, columns: list[str], missing: bool) -> np.ndarray:
         if isinstance(found, int):
             raise CeldaError(
                 f"{raw.at(found)}: {raw.frame[name].iloc[found]!r} in column {name!r} is no number: all columns but "
-                "those of labels, names and times are features; leave it out, or say what it is with text_col=, "
-                "label_col= or id_col=."
+                "those of labels, names and times are features; leave it out, or say what it is (text_col, "
+                "label_col, id_col)."
             )
         if not missing and np.isnan(found).any():
             row = int(np.isnan(found).argmax())
@@ -175,7 +175,7 @@ def _one_each(raw: RawTable, found: np.ndarray, groups: list[np.ndarray], ids: l
 def _require(raw: RawTable, column: str, what: str, option: str) -> None:
     if column not in raw.frame:
         raise CeldaError(
-            f"{raw.name} has no column {column!r} of {what}, only {raw.columns_in_words()}: name it with {option}=."
+            f"{raw.name} has no column {column!r} of {what}, only {raw.columns_in_words()}: name it ({option})."
         )
 
 

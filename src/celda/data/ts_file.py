@@ -78,7 +78,7 @@ def _stamped(where: str, text: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         when = np.array([float(stamp) for stamp in stamps])
     except ValueError:
-        seconds = pd.to_datetime(pd.Series(stamps), errors="coerce")
+        seconds = pd.to_datetime(pd.Series(stamps), format="ISO8601", errors="coerce")
         if seconds.isna().any():
             raise CeldaError(f"{where}: the time stamp {stamps[0]!r} cannot be read.") from None
         when = (seconds - pd.Timestamp(0)).dt.total_seconds().to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -74,11 +75,13 @@ class WordEncoder:
     """Turns lists of words into samples for a network.
 
     `vocabularies`: by view (`VIEWS`). `max_length`: of a longer text the first and the last half of so many words are
-    read, as an opinion stands at both ends; None reads all.
+    read, as an opinion stands at both ends; None reads all. `rarity`: what each word of the first view weighs in the
+    bag of words, which holds the whole text: log((1 + texts) / (1 + texts with it)) + 1; None: there is no bag.
     """
 
     vocabularies: dict[str, Vocabulary]
     max_length: int | None = None
+    rarity: tuple[float, ...] | None = None
 
     @classmethod
     def fit(
@@ -88,8 +91,9 @@ class WordEncoder:
         *,
         min_count: int = 1,
         max_length: int | None = None,
+        bag: bool = False,
     ) -> Self:
-        """Learn the vocabularies from texts, each a list of words."""
+        """Learn the vocabularies from texts, each a list of words. bag: whether samples get a bag of words."""
         found = {
             view: Vocabulary.fit(([VIEWS[view](word) for word in text] for text in texts), min_count) for view in views
         }
@@ -98,16 +102,27 @@ class WordEncoder:
                 f"No word occurs {min_count} times in the texts, so there is nothing to learn: write min_count=1, or "
                 "give more texts."
             )
-        return cls(found, max_length)
+        return cls(found, max_length, _rarity(texts, found[views[0]], VIEWS[views[0]]) if bag else None)
 
     def encode(self, texts: Sequence[Sequence[str]]) -> list[dict[str, Tensor]]:
-        """A sample a text: `tokens` (T, V) int64, a number a view."""
+        """A sample a text: `tokens` (T, V) int64, a number a view; and with a bag of words `bag` (U,), the number of
+        each word that is known, and `weight` (U,): (1 + log count) times rarity, of length 1 (tf-idf).
+        """
         samples = []
         for text in texts:
             words = self._cut(text) or [""]  # a text without a word is one unknown word
             numbers = [table.numbers(map(VIEWS[view], words)) for view, table in self.vocabularies.items()]
-            samples.append({"tokens": torch.tensor(numbers).T.contiguous()})
+            samples.append({"tokens": torch.tensor(numbers).T.contiguous(), **self._bag(text)})
         return samples
+
+    def _bag(self, words: Sequence[str]) -> dict[str, Tensor]:
+        if self.rarity is None:
+            return {}
+        view, table = next(iter(self.vocabularies.items()))
+        counts = Counter(number for number in table.numbers(map(VIEWS[view], words)) if number != UNKNOWN)
+        numbers = torch.tensor(sorted(counts) or [UNKNOWN])
+        weights = [(1 + math.log(counts[number])) * self.rarity[number - _FIRST] for number in sorted(counts)] or [0.0]
+        return {"bag": numbers, "weight": torch.nn.functional.normalize(torch.tensor(weights), dim=0)}
 
     def _cut(self, words: Sequence[str]) -> Sequence[str]:
         if self.max_length is None or len(words) <= self.max_length:
@@ -118,10 +133,15 @@ class WordEncoder:
     def to_dict(self) -> dict[str, Any]:
         """The encoder as JSON can hold it."""
         tables = {view: list(table.words) for view, table in self.vocabularies.items()}
-        return {"kind": "words", "vocabularies": tables, "max_length": self.max_length}
+        return {"kind": "words", "vocabularies": tables, "max_length": self.max_length, "rarity": self.rarity}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Self:
         """The encoder of which `to_dict` gave this."""
         tables = {view: Vocabulary(tuple(words)) for view, words in plain["vocabularies"].items()}
-        return cls(tables, plain["max_length"])
+        return cls(tables, plain["max_length"], None if plain["rarity"] is None else tuple(plain["rarity"]))
+
+
+def _rarity(texts: Sequence[Sequence[str]], table: Vocabulary, view: Callable[[str], str]) -> tuple[float, ...]:
+    found = Counter(word for text in texts for word in {view(word) for word in text})
+    return tuple(math.log((1 + len(texts)) / (1 + found[word])) + 1 for word in table.words)

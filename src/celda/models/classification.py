@@ -11,6 +11,9 @@ from celda.layers import Recurrent
 from celda.models.pooling import Pooling
 from celda.models.reading import Reader
 
+# Adam moves every weight at the same pace, and those of single words must become larger than those of the cells.
+_WIDE_PACE = 10.0
+
 
 class ClassificationNetwork(nn.Module):
     """Scores of C classes from sequences of unequal length.
@@ -22,6 +25,8 @@ class ClassificationNetwork(nn.Module):
         hidden_size, num_layers, bidirectional: of the recurrent layers.
         pooling: from the states of all steps to one vector (`celda.models.pooling.KINDS`).
         dropout: between layers and before the output.
+        words: how many words a bag of words knows; None: there is none. Its weighted words add to the scores without
+            regard to their order, a linear path across the network (Cheng et al. 2016, "Wide & deep learning").
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class ClassificationNetwork(nn.Module):
         bidirectional: bool = True,
         pooling: str = "mean",
         dropout: float = 0.0,
+        words: int | None = None,
     ) -> None:
         super().__init__()
         between = dropout if num_layers > 1 else 0.0
@@ -46,6 +52,9 @@ class ClassificationNetwork(nn.Module):
         self.pooling = Pooling(pooling, width, bidirectional)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(width, classes)
+        self.wide = None if words is None else nn.Embedding(words, classes, padding_idx=0)
+        if self.wide is not None:
+            nn.init.zeros_(self.wide.weight)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The scores of each sequence of a batch, before the softmax: (B, C)."""
@@ -53,4 +62,6 @@ class ClassificationNetwork(nn.Module):
         outputs, _ = self.layers(self.reader(batch), lengths=lengths)
         pooled = self.pooling(outputs, lengths)
         scores: Tensor = self.output(self.dropout(pooled))
+        if self.wide is not None:
+            scores = scores + _WIDE_PACE * (self.wide(batch["bag"]) * batch["weight"].unsqueeze(-1)).sum(1)
         return scores

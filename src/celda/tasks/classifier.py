@@ -24,7 +24,7 @@ from celda.data.words import words_of
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.models import ClassificationNetwork
-from celda.models.reading import Reader, ReadSeries
+from celda.models.reading import Reader, ReadSeries, ReadWords
 from celda.tasks import calibration
 from celda.tasks.classification_scores import Evaluation, evaluation
 from celda.tasks.options import check_fitted, suggesting
@@ -48,6 +48,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         embedding_size, word_dropout, min_count, max_length: of texts: the width of a word's vector, the share of words
             that are hidden in training, how often a word must occur, and how many words of a text are read, half of
             them from its end.
+        wide: whether the words of a text add to the scores by themselves, too, without regard to their order.
         noise: the deviation of noise that is added to scaled series in training.
         missing: "error", or "mask": NaN is a missing value, and the network is told what was seen and how long ago.
         class_weight: None, "balanced", or a dict: what an error weighs with each class.
@@ -85,6 +86,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         word_dropout: float = 0.1,
         min_count: int = 2,
         max_length: int | None = 400,
+        wide: bool = True,
         noise: float = 0.0,
         missing: str = "error",
         class_weight: str | dict | None = None,
@@ -111,6 +113,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         self.word_dropout = word_dropout
         self.min_count = min_count
         self.max_length = max_length
+        self.wide = wide
         self.noise = noise
         self.missing = missing
         self.class_weight = class_weight
@@ -262,9 +265,12 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         return [words_of(text) for text in data.inputs]
 
     def _network(self, reader: Reader, classes: int, dropout: float) -> nn.Module:
+        words = reader.embeddings[0].num_embeddings if isinstance(reader, ReadWords) and self.wide else None
         sizes = {name: getattr(self, name) for name in ("hidden_size", "num_layers", "bidirectional")}
         pooling = self.pooling_of("series" if isinstance(reader, ReadSeries) else "text")
-        return ClassificationNetwork(reader, classes, cell=self.cell, pooling=pooling, dropout=dropout, **sizes)
+        return ClassificationNetwork(
+            reader, classes, cell=self.cell, pooling=pooling, dropout=dropout, words=words, **sizes
+        )
 
     def pooling_of(self, kind: str) -> str:
         """The pooling that was given, or what is usual with such data."""

@@ -214,7 +214,11 @@ class SequenceEstimator(BaseEstimator):
         if data.kind == "series":
             return SeriesEncoder.fit(data.inputs, data.times, self.missing == "mask")
         return WordEncoder.fit(
-            self._words(data), self.VIEWS, min_count=self.min_count, max_length=getattr(self, "max_length", None)
+            self._words(data),
+            self.VIEWS,
+            min_count=self.min_count,
+            max_length=getattr(self, "max_length", None),
+            bag=getattr(self, "wide", False),
         )
 
     def _words(self, data: Labelled) -> Any:

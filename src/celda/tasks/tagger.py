@@ -219,14 +219,14 @@ class Tagger(SequenceEstimator):
 
     def _class_weights(self, data: Labelled, classes: np.ndarray) -> Tensor | None:
         if self.crf and self.class_weight is not None:
-            raise CeldaError("class_weight= weighs single steps, and a CRF whole sequences: write crf=False or None.")
+            raise CeldaError("class_weight= weighs single steps, and a CRF whole sequences: leave one out.")
         return self._balance(np.concatenate(data.labels), classes)
 
     def _hold_out(self, data: Labelled, share: float, chance: np.random.Generator) -> np.ndarray:
         """A share of the sequences; such that hold a label that no other one has stay to be learnt from."""
         if share and len(data) < 2:
             raise CeldaError(
-                f"{data.name} holds a single sequence, of which no part is held out: cut it into several (id_col=), or "
+                f"{data.name} holds a single sequence, of which no part is held out: cut it into several (id_col), or "
                 "write validation=0."
             )
         left = int(share * len(data) + 0.5)

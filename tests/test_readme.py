@@ -23,7 +23,8 @@ QUICK = {"hidden_size": 4, "epochs": 1, "batch_size": 1024}  # the pages train a
 def run(tmp_path, monkeypatch):
     """A function that runs the code of a page in an empty folder, and gives the names that its Python leaves."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(celda, "Forecaster", functools.partial(celda.Forecaster, **QUICK))
+    for task in ("Forecaster", "Classifier", "Tagger"):
+        monkeypatch.setattr(celda, task, functools.partial(getattr(celda, task), **QUICK))
 
     def run_page(page):
         names = {}
@@ -52,6 +53,11 @@ def test_the_readme_runs_and_its_cell_learns(run, tmp_path):
     when = pd.date_range("2024-01-01", periods=400, freq="h")
     load = 10 + np.sin(when.hour * np.pi / 12) + np.random.default_rng(0).normal(0, 0.1, 400)
     pd.DataFrame({"when": when, "load": load}).to_csv(tmp_path / "my.csv", index=False)
+    texts = [f"a {word} film, number {place}" for place in range(20) for word in ("good", "bad")]
+    reviews = pd.DataFrame({"text": texts, "label": ["praise", "blame"] * 20})
+    reviews.to_csv(tmp_path / "reviews.csv", index=False)
+    reviews[["text"]].to_csv(tmp_path / "new.csv", index=False)
+    (tmp_path / "sentences.conll").write_text("we P\nrun V\n\nthe D\nrun N\n\n" * 10)
     names = run("README.md")
     assert names["losses"][-1] < names["losses"][0]
     assert "z_t = σ(W_z x_t + R_z h_{t-1} + b_z)" in names["two_speed"].equations()
@@ -72,6 +78,19 @@ def test_the_page_on_forecasting_runs(run, tmp_path):
     assert len(names["folds"]) == 2 * 3 * 24
     assert list(pd.read_csv(tmp_path / "next-day.csv")["site"].unique()) == ["north", "south"]
     assert "minimal" in names["model"].predict("sites.csv")
+
+
+def test_the_page_on_classification_runs(run):
+    names = run("docs/classification.md")
+    assert list(names["test"].scores.index) == ["lstm", "bag of words", "most frequent"]
+    assert names["again"].predict(["lovely"]) == names["classifier"].predict(["lovely"])
+    assert names["gaps"].encoder_.masks
+
+
+def test_the_page_on_tagging_runs(run, tmp_path):
+    names = run("docs/tagging.md")
+    assert [len(one) for one in names["found"]] == [len(one) for one in names["frames"]]
+    assert set(pd.read_csv(tmp_path / "tags.csv")["predicted"]) <= {"D", "N", "V", "P"}
 
 
 def test_the_page_on_the_language_runs(run):

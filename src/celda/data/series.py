@@ -16,6 +16,10 @@ from torch import Tensor
 from celda.errors import CeldaError
 
 
+class NotNumbers(CeldaError, TypeError):
+    """The error of what is no number at all, for scikit-learn too."""
+
+
 def as_series(given: Any, *, missing: bool = False) -> list[np.ndarray]:
     """What a user gives as N series, each as (T_i, D) float64.
 
@@ -24,11 +28,15 @@ def as_series(given: Any, *, missing: bool = False) -> list[np.ndarray]:
 
     Raises CeldaError where there is no series, one is empty or holds no numbers, or their features differ.
     """
-    table = isinstance(given, np.ndarray) and given.dtype != object and given.ndim <= 2
-    if table or isinstance(given, pd.DataFrame) or issparse(given) or _is_rows(given):
+    if hasattr(given, "__array__") and not isinstance(given, np.ndarray | pd.DataFrame):
+        given = np.asarray(given)
+    many = isinstance(given, np.ndarray) and (given.ndim > 2 or (given.ndim == 1 and given.dtype == object))
+    if not many and (isinstance(given, np.ndarray | pd.DataFrame) or issparse(given) or _is_rows(given)):
         finite = "allow-nan" if missing else True
         try:
             return list(check_array(given, dtype=np.float64, ensure_all_finite=finite)[..., None])
+        except TypeError as error:
+            raise NotNumbers(str(error)) from error
         except ValueError as error:
             hint = " (missing='mask' takes NaN)" if "NaN" in str(error) and not missing else ""
             raise CeldaError(str(error) + hint) from error

@@ -132,16 +132,22 @@ class Classifier(ClassifierMixin, SequenceEstimator):
 
     def predict(self, X: Any, *, times: Any = None) -> np.ndarray:
         """The most probable class of each sequence: (N,)."""
-        found: np.ndarray = self.classes_[self.decision_function(X, times=times).argmax(1)]
+        found: np.ndarray = self.classes_[self._scores(X, times).argmax(1)]
         return found
 
     def predict_proba(self, X: Any, *, times: Any = None) -> np.ndarray:
         """The probability of each class, in the order of `classes_`: (N, C)."""
-        return softmax(self.decision_function(X, times=times), axis=1)  # type: ignore[no-any-return]
+        return softmax(self._scores(X, times), axis=1)  # type: ignore[no-any-return]
+
+    def decision_function(self, X: Any, *, times: Any = None) -> np.ndarray:
+        """The scores of the classes before the softmax, calibrated: (N, C); of two classes, by how much the second is
+        ahead: (N,).
+        """
+        scores = self._scores(X, times)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     @torch.no_grad()
-    def decision_function(self, X: Any, *, times: Any = None) -> np.ndarray:
-        """The scores of the classes before the softmax, calibrated: (N, C)."""
+    def _scores(self, X: Any, times: Any) -> np.ndarray:
         check_fitted(self)
         data = self.options_.read(X, times=times, labelled=False)
         scores = np.zeros((len(data), len(self.classes_)))

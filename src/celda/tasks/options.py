@@ -126,6 +126,8 @@ def _plain(value: Any) -> Any:
 def _pythonic(value: Any) -> Any:
     if isinstance(value, list | tuple | np.ndarray):
         return tuple(_pythonic(one) for one in value)
+    if isinstance(value, dict):
+        return {_pythonic(key): _pythonic(one) for key, one in value.items()}
     return value.item() if isinstance(value, np.generic) else value
 
 

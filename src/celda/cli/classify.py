@@ -47,12 +47,11 @@ def classify(
     quiet: given.Quiet = False,
 ) -> None:
     """Train a classifier on DATA, and test it beside its baselines."""
-    from celda.tasks import Classifier, sequence_run
+    from celda.tasks import Classifier
+    from celda.tasks.sequences.run import train
 
     options: dict[str, Any] = {name: value for name, value in locals().items() if name in Classifier._get_param_names()}
     with interruptible(run):
         estimator = Classifier(**options)
-        outcome = sequence_run.train(
-            data, run, estimator, test=test, test_size=test_size, overwrite=overwrite, quiet=quiet
-        )
+        outcome = train(data, run, estimator, test=test, test_size=test_size, overwrite=overwrite, quiet=quiet)
         show_outcome(outcome)

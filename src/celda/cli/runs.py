@@ -9,6 +9,7 @@ import typer
 
 from celda.cli.console import show
 from celda.cli.outcomes import interruptible, show_outcome
+from celda.errors import CeldaError
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the run.")]
 Data = Annotated[str | None, typer.Argument(help="A table, file or folder; without one, the run's own.")]
@@ -22,17 +23,18 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing while training.")] = False,
 ) -> None:
     """Go on with a run that was interrupted; it ends as it would have without."""
-    from celda.tasks.runs import program
+    from celda.tasks import runs
 
+    further = _future(run, future_data)
     with interruptible(run):
-        show_outcome(program(run).resume(run, data, quiet=quiet, **_future(run, future_data)))
+        show_outcome(runs.of(run).resume(run, data, quiet=quiet, **further))
 
 
 def evaluate(run: Folder, data: Data = None) -> None:
-    """Show the scores of a run's test or, with data, of that: of a forecast, a longer table."""
-    from celda.tasks.runs import program
+    """Show the scores of a run's test or, with other data, of that: a longer table, other sequences."""
+    from celda.tasks import runs
 
-    show_outcome(program(run).evaluate(run, data))
+    show_outcome(runs.of(run).evaluate(run, data))
 
 
 def predict(
@@ -43,10 +45,10 @@ def predict(
 ) -> None:
     """Forecast the steps after the end of a table, or tell the labels of sequences, as CSV."""
     from celda.files import written_aside
+    from celda.tasks import runs
     from celda.tasks.forecast_run import to_csv
-    from celda.tasks.runs import program
 
-    text = to_csv(program(run).predict(run, data, **_future(run, future_data)))
+    text = to_csv(runs.of(run).predict(run, data, **_future(run, future_data)))
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -57,9 +59,8 @@ def predict(
 
 def _future(run: Path, table: str | None) -> dict[str, str]:
     """The covariates of the future, which only a forecast takes."""
-    from celda.tasks.run_folder import RunFolder
+    from celda.tasks import runs
 
-    if table is None:
-        return {}
-    RunFolder.find(run).read_config("forecast")
-    return {"future": table}
+    if table is not None and runs.task_of(run) != "forecast":
+        raise CeldaError("future_df is for forecasts, and this run is of another task: leave it out.")
+    return {} if table is None else {"future": table}

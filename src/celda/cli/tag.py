@@ -42,12 +42,11 @@ def tag(
     quiet: given.Quiet = False,
 ) -> None:
     """Train a tagger on DATA, and test it beside its baselines."""
-    from celda.tasks import Tagger, sequence_run
+    from celda.tasks import Tagger
+    from celda.tasks.sequences.run import train
 
     options: dict[str, Any] = {name: value for name, value in locals().items() if name in Tagger._get_param_names()}
     with interruptible(run):
         estimator = Tagger(**options)
-        outcome = sequence_run.train(
-            data, run, estimator, test=test, test_size=test_size, overwrite=overwrite, quiet=quiet
-        )
+        outcome = train(data, run, estimator, test=test, test_size=test_size, overwrite=overwrite, quiet=quiet)
         show_outcome(outcome)

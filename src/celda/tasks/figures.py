@@ -18,11 +18,6 @@ from celda.tasks.drawing import ACTUAL, MODEL, QUIET, bands, finish, legend, lon
 from celda.training import History
 
 _OTHERS = {"ridge": "#2c6fad", "seasonal_naive": "#7aa35a"}
-_PHASES = {
-    "choose": "without the validation part, to find how many epochs",
-    "fit": "with it",
-    "final": "with the test",
-}
 _MOST_SERIES = 4  # panels of a figure
 _MOST_STEPS = 672  # of a test that are drawn: two weeks of half-hours, or seven horizons if that is more
 _CLOSE = 14  # steps, at least, that are drawn close up
@@ -80,8 +75,13 @@ def test_figure(backtest: Backtest) -> Figure:
     return figure
 
 
-def loss_figure(histories: Mapping[str, History], chosen: int) -> Figure:
-    """The loss of each phase of training by epoch; `chosen` is the epoch that the validation loss spoke for."""
+_PHASES = "choose: without the validation part, to find how many epochs; fit: with it; final: with the test"
+
+
+def loss_figure(
+    histories: Mapping[str, History], chosen: int, unit: str = "scaled units", title: str = _PHASES
+) -> Figure:
+    """The loss of each phase of training by epoch, in a `unit`; `chosen`: the epoch that the validation spoke for."""
     figure, (axis,) = panels(1)
     colours = dict(zip(histories, (QUIET, MODEL, _OTHERS["ridge"]), strict=False))
     most = 1
@@ -96,9 +96,9 @@ def loss_figure(histories: Mapping[str, History], chosen: int) -> Figure:
             (ring,) = axis.plot(chosen, valid[chosen - 1], "o", label=f"chosen: {_steps(chosen, 'epoch')}")
             ring.set(color=ACTUAL, markersize=11, fillstyle="none")
     axis.set_ylim(0, 1.1 * axis.dataLim.y1)
-    axis.set_ylabel("loss")
+    axis.set_ylabel(f"loss ({unit})")
     _counted(axis, most, "epoch")
-    finish(axis, "; ".join(f"{phase}: {_PHASES[phase]}" for phase in histories if phase in _PHASES))
+    finish(axis, title)
     axis.legend(frameon=False)
     figure.suptitle("Loss by epoch", x=0.01, ha="left", weight="bold")
     return figure

@@ -35,6 +35,8 @@ from celda.tasks.run_folder import Outcome, RunFolder
 from celda.tasks.saved_forecaster import TASK
 from celda.tasks.sizes import Sizes, check_held_out, default_test_size
 
+_KEYS = {"future", "test_size"}  # of the configuration, besides those of every run
+
 
 def train(
     source: Source,
@@ -85,7 +87,7 @@ def resume(
     `source`, `future`: where the run's own data was a DataFrame, or has moved. `cell`: where it is one of your own.
     """
     run = RunFolder.find(Path(folder))
-    config = run.read_config(TASK)
+    config = run.read_config(TASK, _KEYS)
     forecaster = Forecaster(**from_plain(config["parameters"], set(Forecaster(1).get_params()), cell))
     table = forecaster.read(_given_or(config["data"], source))
     if fingerprint(table) != config["fingerprint"]:
@@ -100,7 +102,7 @@ def evaluate(folder: str | Path, source: Source | None = None, *, cell: Cell | N
     Raises CeldaError where the run has not ended, or nothing came after it.
     """
     run, begun = RunFolder.find(Path(folder)), time.perf_counter()
-    run.read_config(TASK)
+    run.read_config(TASK, _KEYS)
     if source is None:
         return run.read_outcome()
     run.require_end()
@@ -116,7 +118,7 @@ def predict(
     the columns called as in the data.
     """
     run = RunFolder.find(Path(folder))
-    config = run.read_config(TASK)
+    config = run.read_config(TASK, _KEYS)
     run.require_end()
     model = load(run.model, cell=cell)
     forecast = model.predict(_given_or(config["data"], source), config["future"] if future is None else future)

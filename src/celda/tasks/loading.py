@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from celda.errors import CeldaError
 from celda.language import Cell
-from celda.tasks import saved_forecaster, saved_sequences
-from celda.tasks.classifier import Classifier
-from celda.tasks.forecaster import Forecaster
+from celda.tasks import saved_forecaster
 from celda.tasks.model_directory import read_model
 from celda.tasks.run_folder import RunFolder, is_run
-from celda.tasks.tagger import Tagger
+from celda.tasks.sequences import Classifier, Tagger, saved
 
-# By the task that a directory names: its class, and what makes one of that class from the directory.
-_TASKS: dict[str, tuple[Any, Any]] = {
-    saved_forecaster.TASK: (Forecaster, saved_forecaster.restore),
-    Classifier.TASK: (Classifier, saved_sequences.restore),
-    Tagger.TASK: (Tagger, saved_sequences.restore),
+_RESTORE = {
+    saved_forecaster.TASK: saved_forecaster.restore,
+    Classifier.TASK: partial(saved.restore, Classifier),
+    Tagger.TASK: partial(saved.restore, Tagger),
 }
 
 
@@ -35,7 +33,6 @@ def load(directory: str | Path, *, cell: Cell | None = None) -> Any:
         run.require_end()
         directory = run.model
     stored = read_model(directory)
-    if stored.task not in _TASKS:
+    if stored.task not in _RESTORE:
         raise CeldaError(f"{directory} holds a model for the task {stored.task!r}, which this version has not.")
-    kind, restore = _TASKS[stored.task]
-    return restore(kind, stored, cell)
+    return _RESTORE[stored.task](stored, cell)

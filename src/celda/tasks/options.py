@@ -1,4 +1,4 @@
-"""The options of tasks, met at the door: what all of them share, and a forecaster's."""
+"""The options of a model, met at the door."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from celda.tasks.losses import LOSSES
 P = ParamSpec("P")
 
 _COUNTS = ("input_size", "hidden_size", "num_layers", "season", "patch", "batch_size", "epochs", "val_size")
-_NUMBER = int | float | np.integer | np.floating
+NUMBER = int | float | np.integer | np.floating
 _TAKEN = ("unique_id", "ds", "cutoff", "y", "ridge", "seasonal_naive")  # columns of a table of forecasts
 
 
@@ -47,22 +47,13 @@ def check_options(forecaster: Any) -> None:
     for name in _COUNTS:
         if given[name] is not None:
             check_count(name, given[name])
-    if not isinstance(given["cell"], str | Cell):
-        raise CeldaError(f"cell={given['cell']!r} is no cell: write cell='lstm', or give a cell of your own (@cell).")
-    cell = cells.find(given["cell"])
-    if len(cell.inputs) > 1:
-        further = ", ".join(cell.inputs[1:])
-        raise CeldaError(
-            f"The cell {cell.name} wants a further input ({further}), which a forecast has not: write cell='lstm', or "
-            f"another cell of one input."
-        )
+    cell = check_cell(given["cell"], "a forecast")
     if cell.name in _TAKEN:
         raise CeldaError(
             f"A cell cannot be called {cell.name!r} here: its forecast is a column of that name, beside one that is "
             "called so already: rename the function."
         )
-    if not isinstance(given["dropout"], _NUMBER) or not 0 <= given["dropout"] < 1:
-        raise CeldaError(f"dropout={given['dropout']!r} is no probability below 1: write for example dropout=0.1.")
+    check_probability("dropout", given["dropout"])
     for name, known in (("loss", LOSSES), ("scaler", KINDS)):
         if given[name] not in known:
             raise CeldaError(f"There is no {name} {given[name]!r}: write one of {', '.join(map(repr, known))}.")
@@ -74,6 +65,26 @@ def check_options(forecaster: Any) -> None:
         )
 
 
+def check_cell(given: Any, what: str) -> Cell:
+    """The cell that the user gave for `what`. Raises CeldaError where it is none, or wants further inputs."""
+    if not isinstance(given, str | Cell):
+        raise CeldaError(f"cell={given!r} is no cell: write cell='lstm', or give a cell of your own (@cell).")
+    cell = cells.find(given)
+    if len(cell.inputs) > 1:
+        further = ", ".join(cell.inputs[1:])
+        raise CeldaError(
+            f"The cell {cell.name} wants a further input ({further}), which {what} has not: write cell='lstm', or "
+            f"another cell of one input."
+        )
+    return cell
+
+
+def check_probability(name: str, value: Any) -> None:
+    """Raise CeldaError where `value`, which the user calls `name`, is no share of values that may be dropped."""
+    if not isinstance(value, NUMBER) or not 0 <= value < 1:
+        raise CeldaError(f"{name}={value!r} is no probability below 1: write for example {name}=0.1.")
+
+
 def check_count(name: str, value: Any) -> None:
     """Raise CeldaError where `value`, which the user calls `name`, is not a whole number of at least 1."""
     if whole_number(value) is None:
@@ -81,25 +92,25 @@ def check_count(name: str, value: Any) -> None:
 
 
 class NotFitted(CeldaError, NotFittedError):
-    """The error of a task that was asked before it was fitted, for scikit-learn too."""
+    """The error of a model that was asked before it was fitted, for scikit-learn too."""
 
 
-def check_fitted(task: Any) -> None:
-    """Raise CeldaError where the task was not fitted."""
-    if not hasattr(task, "histories_"):
-        name = type(task).__name__
+def check_fitted(model: Any) -> None:
+    """Raise CeldaError where the model was not fitted."""
+    if not hasattr(model, "options_"):
+        name = type(model).__name__
         raise NotFitted(f"This {name} is not fitted yet: call fit first, or load a model with celda.load.")
 
 
-def settled(task: Any) -> Any:
-    """A copy of a task's options that nobody else holds, with Python's own numbers in the place of NumPy's."""
-    given = task.get_params(deep=False)
-    return type(task)(**{name: _pythonic(value) for name, value in given.items()})
+def settled(forecaster: Any) -> Any:
+    """A copy of a forecaster's options that nobody else holds, with Python's own numbers in the place of NumPy's."""
+    given = forecaster.get_params(deep=False)
+    return type(forecaster)(**{name: _pythonic(value) for name, value in given.items()})
 
 
-def to_plain(task: Any) -> dict[str, Any]:
+def to_plain(forecaster: Any) -> dict[str, Any]:
     """The options as JSON can hold them; of a cell, the name."""
-    return {name: _plain(value) for name, value in task.get_params(deep=False).items()}
+    return {name: _plain(value) for name, value in forecaster.get_params(deep=False).items()}
 
 
 def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dict[str, Any]:
@@ -118,6 +129,15 @@ def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dic
     return {**given, "cell": cell or name}
 
 
+def check_equations(cell: str | Cell, trained: str, equations: list[str]) -> None:
+    """Raise CeldaError where a cell is not the one, called `trained`, of these equations that a model has."""
+    found = cells.find(cell)
+    if found.equations().splitlines() != equations:
+        raise CeldaError(
+            f"The model was trained with a cell {trained!r} of other equations than {found.name!r}: give that cell."
+        )
+
+
 def _plain(value: Any) -> Any:
     value = value.name if isinstance(value, Cell) else _pythonic(value)
     return list(value) if isinstance(value, tuple) else value
@@ -132,10 +152,10 @@ def _pythonic(value: Any) -> Any:
 
 
 def _check_level(level: Any) -> None:
-    if isinstance(level, str | _NUMBER):
+    if isinstance(level, str | NUMBER):
         raise CeldaError(f"level={level!r} is no list of levels: write for example level=(80, 95).")
     for one in level:
-        if isinstance(one, bool) or not isinstance(one, _NUMBER) or not 0 < one < 100:
+        if isinstance(one, bool) or not isinstance(one, NUMBER) or not 0 < one < 100:
             raise CeldaError(f"The level {one!r} is no per cent between 0 and 100: write for example level=(80, 95).")
     if len(set(level)) < len(level):
         raise CeldaError(f"level={tuple(level)} names a level twice: write each once.")

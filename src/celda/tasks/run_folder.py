@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +27,15 @@ _FILES = (
     *(f"{folder}/{name}" for folder, names in _FOLDERS.items() for name in names),
     *("metrics.jsonl", "test.csv", "forecast.csv", _OUTCOME, _CONFIG),
 )
-_KEYS = {"task", "fingerprint", "data", "test_size", "parameters"}  # of the configuration
+_KEYS = {"task", "fingerprint", "data", "parameters"}  # of the configuration, whatever the task
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a run came to.
 
-    `scores`: a row a model, a column a metric. `windows`: how many horizons, sequences or steps the test held, and
-    `what` they are. `notes`: what was guessed, and warnings, a sentence each. `files`: what was written, by name.
-    `seconds`: how long it took.
+    `scores`: a row a model, a column a metric. `windows`: how many of `what` the test held. `notes`: what was guessed,
+    and warnings, a sentence each. `files`: what was written, by name. `seconds`: how long it took.
     """
 
     scores: pd.DataFrame
@@ -105,17 +105,26 @@ class RunFolder:
         """Write what was asked for."""
         self.write(_CONFIG, json.dumps({"task": task, **config}, indent=2))
 
-    def read_config(self, *tasks: str) -> dict[str, Any]:
-        """What was asked for. Raises CeldaError where the folder holds no run of these tasks."""
+    def read_config(self, task: str, keys: Collection[str] = ()) -> dict[str, Any]:
+        """What was asked for, with these keys. Raises CeldaError where the folder holds no run of this task."""
+        config = self._config()
+        if config["task"] != task or not config.keys() >= set(keys):
+            raise CeldaError(
+                f"{self.folder / _CONFIG} does not describe a run of the task {task!r}: give a folder that does."
+            )
+        return config
+
+    def task(self) -> str:
+        """The task of the run. Raises CeldaError where the folder holds none."""
+        return str(self._config()["task"])
+
+    def _config(self) -> dict[str, Any]:
         if not (self.folder / _CONFIG).is_file():
             what = "holds no run" if self.folder.is_dir() else "does not exist"
             raise CeldaError(f"{self.folder} {what}: give the folder that --run named, such as runs/demo.")
         config = self._read(_CONFIG)
-        if not isinstance(config, dict) or not config.keys() >= _KEYS or config["task"] not in tasks:
-            raise CeldaError(
-                f"{self.folder / _CONFIG} does not describe a run of the task {' or '.join(map(repr, tasks))}: give a "
-                "folder that does."
-            )
+        if not isinstance(config, dict) or not config.keys() >= _KEYS:
+            raise CeldaError(f"{self.folder / _CONFIG} does not describe a run: give a folder that holds one.")
         return config
 
     def write_outcome(self, outcome: Outcome) -> None:
@@ -125,8 +134,14 @@ class RunFolder:
             for name, row in outcome.scores.iterrows()
         }
         files = {name: str(path.relative_to(self.folder)) for name, path in outcome.files.items()}
-        whole = {"scores": rows, "windows": outcome.windows, "notes": outcome.notes, "files": files}
-        self.write(_OUTCOME, json.dumps({**whole, "seconds": outcome.seconds, "what": outcome.what}, indent=2))
+        whole = {
+            "scores": rows,
+            "windows": outcome.windows,
+            "what": outcome.what,
+            "notes": outcome.notes,
+            "files": files,
+        }
+        self.write(_OUTCOME, json.dumps({**whole, "seconds": outcome.seconds}, indent=2))
         _delete_former(self.folder)
 
     def read_outcome(self) -> Outcome:
@@ -136,8 +151,8 @@ class RunFolder:
         try:
             scores = pd.DataFrame(kept["scores"]).T.astype(float)
             files = {name: self.folder / relative for name, relative in kept["files"].items()}
-            windows, seconds = int(kept["windows"]), float(kept["seconds"])
-            return Outcome(scores, windows, tuple(kept["notes"]), files, seconds, kept["what"])
+            told = tuple(kept["notes"]), files, float(kept["seconds"]), str(kept["what"])
+            return Outcome(scores, int(kept["windows"]), *told)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CeldaError(
                 f"{self.folder / _OUTCOME} is damaged, as it does not hold the scores of a run: bring back a copy of "

@@ -13,12 +13,11 @@ import pandas as pd
 import celda
 from celda import cells
 from celda.data import Preprocessor
-from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks.corrections import Corrections
 from celda.tasks.model_card import forecaster_card
 from celda.tasks.model_directory import StoredModel, write_model
-from celda.tasks.options import from_plain, settled, to_plain
+from celda.tasks.options import check_equations, from_plain, settled, to_plain
 from celda.tasks.phases import build_network
 from celda.tasks.predictor import Predictor
 from celda.tasks.sizes import Sizes
@@ -50,15 +49,13 @@ def save(forecaster: Forecaster, directory: Path) -> None:
     write_model(directory, stored, forecaster_card(forecaster, directory))
 
 
-def restore(kind: type[Forecaster], stored: StoredModel, cell: Cell | None) -> Forecaster:
+def restore(stored: StoredModel, cell: Cell | None) -> Forecaster:
     """The forecaster of a directory. `cell`: the cell of its user, whose equations the directory cannot run."""
+    from celda.tasks.forecaster import Forecaster
+
     config = stored.config
-    forecaster = kind(**from_plain(config["parameters"], set(kind(1).get_params()), cell))
-    if cells.find(forecaster.cell).equations().splitlines() != config["equations"]:
-        trained, found = config["parameters"]["cell"], forecaster.name
-        raise CeldaError(
-            f"The model was trained with a cell {trained!r} of other equations than {found!r}: give that cell."
-        )
+    forecaster = Forecaster(**from_plain(config["parameters"], set(Forecaster(1).get_params()), cell))
+    check_equations(forecaster.cell, config["parameters"]["cell"], config["equations"])
     forecaster.options_ = options = settled(forecaster)
     forecaster.sizes_, forecaster.epochs_ = Sizes(**config["sizes"]), config["epochs"]
     forecaster.histories_, forecaster.notes_, forecaster._table = {}, (), None

@@ -12,12 +12,11 @@ import celda
 from celda import cells
 from celda.data.series import SeriesEncoder
 from celda.data.words import WordEncoder
-from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks.model_directory import StoredModel, write_model
-from celda.tasks.options import from_plain, settled, to_plain
-from celda.tasks.sequence_card import sequence_card
-from celda.tasks.sequence_estimator import SequenceEstimator
+from celda.tasks.options import check_equations, from_plain, settled, to_plain
+from celda.tasks.sequences.card import sequence_card
+from celda.tasks.sequences.estimator import SequenceEstimator
 
 _ENCODERS: dict[str, Any] = {"series": SeriesEncoder, "words": WordEncoder}
 
@@ -43,10 +42,7 @@ def restore(kind: type[SequenceEstimator], stored: StoredModel, cell: Cell | Non
     """The estimator of a directory. `cell`: the cell of its user, whose equations the directory cannot run."""
     config = stored.config
     estimator = kind(**from_plain(config["parameters"], set(kind().get_params()), cell))
-    given = cells.find(estimator.cell)
-    if given.equations().splitlines() != config["equations"]:
-        trained = config["parameters"]["cell"]
-        raise CeldaError(f"The model was trained with a cell {trained!r} of other equations: give that cell.")
+    check_equations(estimator.cell, config["parameters"]["cell"], config["equations"])
     estimator.options_ = settled(copy(estimator))
     estimator.kind_, estimator.classes_ = config["kind"], np.array(config["classes"])
     estimator.epochs_, estimator.histories_, estimator.notes_ = config["epochs"], {}, ()

@@ -11,10 +11,10 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from celda import cells
 from celda.data.labelled import Labelled
-from celda.tasks.classification_scores import Evaluation, beaten, by_class
+from celda.tasks.sequences.classification_scores import Evaluation, beaten, by_class
 
 if TYPE_CHECKING:
-    from celda.tasks.tagger import Tagger
+    from celda.tasks.sequences.tagger import Tagger
 
 _READING = "accuracy: the share of steps with the right label; F1: the mean over labels; higher is better."
 

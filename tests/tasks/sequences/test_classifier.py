@@ -8,9 +8,9 @@ import torch
 import celda
 from celda.errors import CeldaError
 from celda.models.pooling import KINDS
-from celda.tasks.calibration import calibration_error, temperature
-from celda.tasks.classification_baselines import statistics
-from tests.tasks.sequences import classifier, reviews, waves
+from celda.tasks.sequences.calibration import calibration_error, temperature
+from celda.tasks.sequences.classification_baselines import statistics
+from tests.tasks.sequences.examples import classifier, reviews, waves
 
 
 @pytest.fixture(scope="module")

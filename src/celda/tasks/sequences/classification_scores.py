@@ -11,11 +11,11 @@ from sklearn.metrics import confusion_matrix, f1_score, log_loss
 
 from celda import cells
 from celda.data.labelled import Labelled
-from celda.tasks.calibration import calibration_error
-from celda.tasks.classification_baselines import logistic_regression
+from celda.tasks.sequences.calibration import calibration_error
+from celda.tasks.sequences.classification_baselines import logistic_regression
 
 if TYPE_CHECKING:
-    from celda.tasks.classifier import Classifier
+    from celda.tasks.sequences.classifier import Classifier
 
 
 @dataclass(frozen=True)

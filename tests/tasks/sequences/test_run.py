@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 import celda
 from celda.cli.app import app
 from celda.errors import CeldaError
-from celda.tasks import run_folder, sequence_run
-from celda.tasks.sequence_estimator import Training
-from tests.tasks.sequences import classifier, reviews, sentences
+from celda.tasks import run_folder
+from celda.tasks.sequences import run as sequence_run
+from celda.tasks.sequences.estimator import Training
+from tests.tasks.sequences.examples import classifier, reviews, sentences
 
 QUICK = ["--epochs=3", "--hidden-size=4", "--embedding-size=4", "--quiet"]
 
@@ -62,9 +63,7 @@ def test_evaluate_and_predict_from_the_folder(done, texts, tmp_path):
     run("predict", folder, texts, "--out", tmp_path / "p.csv")
     assert list(pd.read_csv(tmp_path / "p.csv").columns) == ["id", "predicted", "p_bad", "p_good"]
     assert "There is nothing to predict: give a file" in run("predict", folder, status=1)
-    assert "does not describe a run of the task 'forecast'" in run(
-        "predict", folder, texts, "--future-data", "x.csv", status=1
-    )
+    assert "--future-data is for forecasts" in run("predict", folder, texts, "--future-data", "x.csv", status=1)
 
 
 def test_an_interrupted_run_resumes_to_the_same(done, texts, tmp_path, monkeypatch):

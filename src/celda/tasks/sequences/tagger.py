@@ -19,10 +19,10 @@ from celda.errors import CeldaError
 from celda.language import Cell
 from celda.models import TaggingNetwork
 from celda.models.reading import Reader
-from celda.tasks.classification_scores import Evaluation
 from celda.tasks.options import check_fitted, suggesting
-from celda.tasks.sequence_estimator import Encoder, SequenceEstimator
-from celda.tasks.tagging_scores import evaluation, frequencies
+from celda.tasks.sequences.classification_scores import Evaluation
+from celda.tasks.sequences.estimator import Encoder, SequenceEstimator
+from celda.tasks.sequences.tagging_scores import evaluation, frequencies
 
 
 class Tagger(SequenceEstimator):

@@ -23,7 +23,7 @@ from celda.data.words import WordEncoder
 from celda.errors import CeldaError
 from celda.models.reading import Reader, ReadSeries, ReadWords
 from celda.tasks.options import check_fitted, settled, to_plain
-from celda.tasks.sequence_options import check_sequence_options
+from celda.tasks.sequences.options import check_sequence_options
 from celda.tasks.sizes import best_epoch, default_epochs
 from celda.training import History, TrainingConfig, fit, forget
 
@@ -252,7 +252,7 @@ class SequenceEstimator(BaseEstimator):
 
         Raises CeldaError where something else stands there.
         """
-        from celda.tasks.saved_sequences import save
+        from celda.tasks.sequences.saved import save
 
         check_fitted(self)
         save(self, Path(directory))

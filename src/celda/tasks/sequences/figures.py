@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from celda.tasks.classification_scores import Evaluation
+from celda.tasks.sequences.classification_scores import Evaluation
 
 _MOST_NUMBERS = 25  # classes above which the cells hold no numbers
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from celda import cells
 from celda.errors import CeldaError
-from celda.language import Cell
 from celda.models.pooling import KINDS
-from celda.tasks.options import check_count
+from celda.tasks.options import check_cell, check_count, check_probability
 
 _COUNTS = ("hidden_size", "num_layers", "embedding_size", "min_count", "max_length", "batch_size", "epochs")
 _SHARES = ("dropout", "word_dropout")
@@ -21,14 +19,10 @@ def check_sequence_options(estimator: Any) -> None:
     for name in _COUNTS:
         if given.get(name) is not None:
             check_count(name, given[name])
-    if not isinstance(given["cell"], str | Cell):
-        raise CeldaError(f"cell={given['cell']!r} is no cell: write cell='lstm', or give a cell of your own (@cell).")
-    cell = cells.find(given["cell"])
-    if len(cell.inputs) > 1:
-        raise CeldaError(f"The cell {cell.name} wants a further input ({cell.inputs[1]}): write a cell of one input.")
+    check_cell(given["cell"], "a labelled sequence")
     for name in _SHARES:
-        if given[name] is not None and not _within(given[name], 0, 1):
-            raise CeldaError(f"{name}={given[name]!r} is no probability below 1: write for example {name}=0.1.")
+        if given[name] is not None:
+            check_probability(name, given[name])
     if not _within(given["validation"], 0, 0.9):
         raise CeldaError(
             f"validation={given['validation']!r} is no share of the data: write for example validation=0.2, or 0 for "

@@ -25,10 +25,10 @@ from celda.errors import CeldaError
 from celda.language import Cell
 from celda.models import ClassificationNetwork
 from celda.models.reading import Reader, ReadSeries, ReadWords
-from celda.tasks import calibration
-from celda.tasks.classification_scores import Evaluation, evaluation
 from celda.tasks.options import check_fitted, suggesting
-from celda.tasks.sequence_estimator import Encoder, SequenceEstimator
+from celda.tasks.sequences import calibration
+from celda.tasks.sequences.classification_scores import Evaluation, evaluation
+from celda.tasks.sequences.estimator import Encoder, SequenceEstimator
 
 
 class Classifier(ClassifierMixin, SequenceEstimator):

@@ -23,17 +23,20 @@ import pandas as pd
 from celda.data.labelled import Labelled
 from celda.errors import CeldaError
 from celda.language import Cell
-from celda.tasks import figures
-from celda.tasks.classifier import Classifier
+from celda.tasks.figures import loss_figure, save_figure
 from celda.tasks.loading import load
 from celda.tasks.options import from_plain, to_plain
 from celda.tasks.run_folder import Outcome, RunFolder
-from celda.tasks.sequence_estimator import SequenceEstimator
-from celda.tasks.sequence_figures import confusion_figure
-from celda.tasks.sequence_options import check_sequence_options
-from celda.tasks.tagger import Tagger
+from celda.tasks.sequences.classifier import Classifier
+from celda.tasks.sequences.estimator import SequenceEstimator
+from celda.tasks.sequences.figures import confusion_figure
+from celda.tasks.sequences.options import check_sequence_options
+from celda.tasks.sequences.tagger import Tagger
 
-KINDS: dict[str, type[SequenceEstimator]] = {kind.TASK: kind for kind in (Classifier, Tagger)}
+_KINDS: dict[str, type[SequenceEstimator]] = {kind.TASK: kind for kind in (Classifier, Tagger)}
+_KEYS = {"test", "test_size"}  # of the configuration, besides those of every run
+
+_PHASES = "choose: without the validation part, to find how many epochs; fit: with it"
 
 
 def train(
@@ -109,8 +112,8 @@ def predict(folder: str | Path, source: str | Path | None = None, *, cell: Cell 
 
 def _begun(run: RunFolder, cell: Cell | None) -> tuple[dict[str, Any], SequenceEstimator]:
     """The configuration of a run, and its options."""
-    config = run.read_config(*KINDS)
-    kind = KINDS[config["task"]]
+    kind = _KINDS[run.task()]
+    config = run.read_config(kind.TASK, _KEYS)
     return config, kind(**from_plain(config["parameters"], set(kind().get_params()), cell))
 
 
@@ -140,11 +143,11 @@ def _go(parts: tuple[Labelled, Labelled], run: RunFolder, estimator: Any, *, res
     files = {"test": run.write("test.csv", tested.frame.to_csv(index=False, float_format="%.4g"))}
     drawn = {
         "confusion": confusion_figure(tested),
-        "loss": figures.loss_figure(estimator.histories_, estimator.epochs_),
+        "loss": loss_figure(estimator.histories_, estimator.epochs_, "nats", _PHASES),
     }
     for name, figure in drawn.items():
         files[f"{name} figure"] = run.folder / "figures" / f"{name}.png"
-        figures.save_figure(figure, files[f"{name} figure"])
+        save_figure(figure, files[f"{name} figure"])
     estimator.save(run.model)
     files = {"model": run.model, **files}
     seconds = time.perf_counter() - begun

@@ -5,7 +5,7 @@ import pytest
 
 import celda
 from celda.errors import CeldaError
-from tests.tasks.sequences import sentences, tagger
+from tests.tasks.sequences.examples import sentences, tagger
 
 
 def frames(count=30, seed=0):

@@ -62,6 +62,27 @@ def test_the_table_has_a_row_a_step(fitted):
     assert table["step"].tolist() == [0, 1, 0]
 
 
+@pytest.mark.parametrize(("make", "options"), [(frames, {}), (sentences, {"num_layers": 2})])
+def test_a_stream_says_what_the_whole_sequence_does(make, options, tmp_path):
+    model = tagger(bidirectional=False, epochs=3, **options).fit(*make())
+    X, _ = make(seed=1)
+    stream, whole = model.stream(), model.predict_proba(X[:1])[0]
+    found = [stream(step) for step in X[0][:2]]
+    stream.save(tmp_path / "state")
+    other = model.stream()
+    other.restore(tmp_path / "state")  # in the middle of the sequence
+    found += [other(step) for step in X[0][2:]]
+    np.testing.assert_allclose([probabilities for _, probabilities in found], whole, atol=1e-5)
+    assert [label for label, _ in found] == model.predict(X[:1])[0].tolist()
+    other.reset()
+    np.testing.assert_allclose(other(X[0][0])[1], whole[0], atol=1e-5)
+
+
+def test_what_cannot_be_streamed(fitted):
+    with pytest.raises(CeldaError, match="bidirectional=True needs more than one step at a time"):
+        fitted.stream()
+
+
 def test_missing_values_are_told():
     X, y = frames()
     X = [np.where(np.random.default_rng(0).random(one.shape) < 0.2, np.nan, one) for one in X]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from celda.data.labelled import Labelled
 from celda.data.labelled_reading import read_classified
 from celda.data.padded import Padded
-from celda.data.series import as_series, check_times
+from celda.data.series import SeriesEncoder, as_series, check_times
 from celda.data.words import words_of
 from celda.errors import CeldaError
 from celda.language import Cell
@@ -66,6 +66,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         histories_: the `History` of each phase of training. options_: a copy of the options as they were.
         notes_: what the fit noticed in the data.
         n_features_in_: the columns of X where that was an array (N, T), otherwise the features of a step.
+        prior_: how frequent each class was.
     """
 
     TASK = "classify"
@@ -219,15 +220,12 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         clocks = None if times is None else check_times(times, inputs)
         return Labelled(kind, inputs, labels, "the data", clocks)  # type: ignore[arg-type]
 
-    def fit(self, X: Any, y: Any = None, **how: Any) -> Self:
-        """See `SequenceEstimator.fit`."""
-        super().fit(X, y, **how)
-        whole = isinstance(X, np.ndarray | pd.DataFrame) and X.ndim == 2
-        if self.kind_ == "series":
-            self.n_features_in_ = X.shape[1] if whole else self.encoder_.features  # type: ignore[union-attr]
-        counts = np.bincount(self._targets(self._learnt_from, self.classes_), minlength=len(self.classes_))  # type: ignore[arg-type]
+    def _remember(self, X: Any, data: Labelled) -> None:
+        if isinstance(self.encoder_, SeriesEncoder):
+            whole = isinstance(X, np.ndarray | pd.DataFrame) and X.ndim == 2
+            self.n_features_in_ = X.shape[1] if whole else self.encoder_.features
+        counts = np.bincount(self._targets(data, self.classes_), minlength=len(self.classes_))
         self.prior_ = counts / counts.sum()
-        return self
 
     def _find_classes(self, data: Labelled) -> np.ndarray:
         return np.unique(data.labels)

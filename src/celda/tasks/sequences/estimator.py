@@ -121,6 +121,7 @@ class SequenceEstimator(BaseEstimator):
         self.options_, self.classes_, self.kind_ = options, classes, data.kind
         self.histories_, self.notes_ = training.histories, data.notes
         self._learnt_from: Labelled | None = data
+        self._remember(X, data)
         return self
 
     def _learn(self, options: Self, data: Labelled, classes: np.ndarray, training: Training) -> None:
@@ -170,6 +171,10 @@ class SequenceEstimator(BaseEstimator):
         raise NotImplementedError
 
     def _loss(self, weights: Tensor | None) -> Callable[[nn.Module, Any], Tensor]:
+        raise NotImplementedError
+
+    def _remember(self, X: Any, data: Labelled) -> None:
+        """Keep of what was learnt from what is asked for later."""
         raise NotImplementedError
 
     def table(self, X: Any, *, times: Any = None) -> pd.DataFrame:
@@ -246,6 +251,11 @@ class SequenceEstimator(BaseEstimator):
         except ValueError as error:
             raise CeldaError(f"class_weight={self.class_weight!r} cannot be used: {error}") from error
         return torch.tensor(found, dtype=torch.float32)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "mask"
+        return tags
 
     def save(self, directory: str | Path) -> None:
         """Write the model to a directory that `celda.load` reads; a model that stands there is replaced.

@@ -22,6 +22,7 @@ from celda.models.reading import Reader
 from celda.tasks.options import check_fitted, suggesting
 from celda.tasks.sequences.classification_scores import Evaluation
 from celda.tasks.sequences.estimator import Encoder, SequenceEstimator
+from celda.tasks.sequences.stream import TagStream
 from celda.tasks.sequences.tagging_scores import evaluation, frequencies
 
 
@@ -113,6 +114,11 @@ class Tagger(SequenceEstimator):
     def predict_proba(self, X: Any, *, times: Any = None) -> list[np.ndarray]:
         """The probability of each label at each step, in the order of `classes_`: N arrays (T_i, C)."""
         return [probabilities for _, probabilities in self._tag(X, times)]
+
+    def stream(self) -> TagStream:
+        """A sequence of which the steps come one by one; see `TagStream`."""
+        check_fitted(self)
+        return TagStream(self)
 
     def score(self, X: Any, y: Any = None, *, times: Any = None) -> float:
         """The share of steps whose label is told rightly."""
@@ -208,8 +214,11 @@ class Tagger(SequenceEstimator):
             found.append(np.array([places[one] for one in tags.tolist()]))
         return found
 
+    def _remember(self, X: Any, data: Labelled) -> None:
+        self._frequencies = frequencies(data)
+
     def _kept(self) -> dict[str, Any]:
-        return {"frequencies": frequencies(self._learnt_from) if self._learnt_from else self._frequencies}
+        return {"frequencies": self._frequencies}
 
     def _take_up(self, kept: dict[str, Any]) -> None:
         self._frequencies = kept["frequencies"]

@@ -20,7 +20,9 @@ def classify(
     id_col: given.IdCol = "id",
     time_col: given.TimeCol = None,
     cell: given.CellOption = "lstm",
-    hidden_size: given.HiddenSize = 64,
+    hidden_size: Annotated[
+        int | None, typer.Option(help="Units of a recurrent layer. [default: 32 with texts, 64 with series]")
+    ] = None,
     num_layers: given.NumLayers = 1,
     bidirectional: given.Bidirectional = True,
     pooling: Annotated[
@@ -30,7 +32,7 @@ def classify(
     embedding_size: given.EmbeddingSize = 64,
     word_dropout: given.WordDropout = 0.1,
     min_count: given.MinCount = 2,
-    max_length: Annotated[int | None, typer.Option(help="The most words of a text that are read.")] = 400,
+    max_length: Annotated[int | None, typer.Option(help="The most words of a text that are read.")] = 200,
     wide: Annotated[bool, typer.Option(help="Add what the words of a text say without their order.")] = True,
     noise: given.Noise = 0.0,
     missing: given.Missing = "error",

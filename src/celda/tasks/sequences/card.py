@@ -33,7 +33,7 @@ def sequence_card(estimator: Any, directory: Path) -> str:
     rows = [
         ("inputs", inputs),
         ("classes", f"{len(classes)}: {', '.join(classes[:12])}{more}"),
-        ("cell", f"{cell.name}, {options.hidden_size} units, {options.num_layers} layer(s), {ways}"),
+        ("cell", f"{cell.name}, {estimator.network_.layers.hidden_size} units, {options.num_layers} layer(s), {ways}"),
         ("weights", f"{sum(weights.numel() for weights in estimator.network_.parameters()):,}"),
         *estimator._facts(),
         ("training", f"epochs: {estimator.epochs_}, AdamW, one-cycle up to {options.learning_rate:g}"),

@@ -40,7 +40,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
 
     Args:
         cell: the recurrent cell: a name (`celda.cells.CELLS`), or a cell of your own.
-        hidden_size, num_layers, bidirectional: of the recurrent layers.
+        hidden_size, num_layers, bidirectional: of the recurrent layers. hidden_size=None: 32 with texts, 64 else.
         pooling: from the states of all steps to one: "last", "mean", "max" or "attention". None: "max" with texts,
             "last" with series.
         dropout: before the output and between layers; of the embedding, half of it. None: 0.5 with texts, 0.2 with
@@ -54,7 +54,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         class_weight: None, "balanced", or a dict: what an error weighs with each class.
         calibrate: whether the probabilities are corrected on the validation part (temperature scaling).
         validation: the share of the sequences that chooses the number of epochs and calibrates; 0: none is held out.
-        epochs: the most to train; None: as many as make about 1,200 steps, 100 at most.
+        epochs: the most to train; None: as many as make about 1,200 steps (with texts 400), 100
+            at most.
         batch_size, learning_rate, weight_decay: of AdamW.
         seed: of all random numbers. device: "auto", "cpu", "cuda" or "mps".
         text_col, label_col, id_col, time_col: the columns of a table: its texts; or the name of the series that a row
@@ -78,7 +79,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         self,
         *,
         cell: str | Cell = "lstm",
-        hidden_size: int = 64,
+        hidden_size: int | None = None,
         num_layers: int = 1,
         bidirectional: bool = True,
         pooling: str | None = None,
@@ -86,7 +87,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         embedding_size: int = 64,
         word_dropout: float = 0.1,
         min_count: int = 2,
-        max_length: int | None = 400,
+        max_length: int | None = 200,
         wide: bool = True,
         noise: float = 0.0,
         missing: str = "error",
@@ -270,7 +271,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):
 
     def _network(self, reader: Reader, classes: int, dropout: float) -> nn.Module:
         words = reader.embeddings[0].num_embeddings if isinstance(reader, ReadWords) and self.wide else None
-        sizes = {name: getattr(self, name) for name in ("hidden_size", "num_layers", "bidirectional")}
+        sizes = {name: getattr(self, name) for name in ("num_layers", "bidirectional")}
+        sizes["hidden_size"] = self.hidden_size or (64 if isinstance(reader, ReadSeries) else 32)
         pooling = self.pooling_of("series" if isinstance(reader, ReadSeries) else "text")
         return ClassificationNetwork(
             reader, classes, cell=self.cell, pooling=pooling, dropout=dropout, words=words, **sizes

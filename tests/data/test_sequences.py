@@ -47,6 +47,17 @@ def test_of_a_long_text_both_ends_are_read():
     assert encoder.encode([[]])[0]["tokens"].tolist() == [[1]]
 
 
+def test_a_bag_of_words_by_hand():
+    encoder = WordEncoder.fit([["a", "b"], ["a"], ["a", "a", "b", "z"]], min_count=2, bag=True)
+    bag = encoder.encode([["a", "z", "a", "b"]])[0]
+    assert bag["bag"].tolist() == [2, 3]  # a and b
+    tf_idf = np.array([(1 + np.log(2)) * (np.log(4 / 4) + 1), np.log(4 / 3) + 1])
+    common = np.sqrt(np.array([3, 2]) / 2.5)
+    assert bag["weight"].tolist() == pytest.approx(common * tf_idf / np.linalg.norm(tf_idf))
+    assert WordEncoder.from_dict(encoder.to_dict()) == encoder
+    assert encoder.encode([["z"]])[0]["weight"].tolist() == [0]
+
+
 def test_encoders_come_back_from_json():
     words = WordEncoder.fit([["a", "B"], ["a"]], ("word", "shape"), max_length=3)
     assert WordEncoder.from_dict(words.to_dict()) == words
@@ -125,7 +136,7 @@ def test_the_filters_are_triangles_without_gaps():
     bank = filters(16000, 512, 40)
     assert bank.shape == (40, 257)
     assert (bank.max(1) > 0).all()
-    inside = bank.sum(0)[(bank[0].argmax()) : (bank[-1].argmax())]
+    inside = bank.sum(0)[bank[0].argmax() + 1 : bank[-1].argmax()]
     assert inside == pytest.approx(np.ones(len(inside)))
 
 

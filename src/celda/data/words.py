@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,13 +75,13 @@ class WordEncoder:
     """Turns lists of words into samples for a network.
 
     `vocabularies`: by view (`VIEWS`). `max_length`: of a longer text the first and the last half of so many words are
-    read, as an opinion stands at both ends; None reads all. `rarity`: what each word of the first view weighs in the
-    bag of words, which holds the whole text: log((1 + texts) / (1 + texts with it)) + 1; None: there is no bag.
+    read, as an opinion stands at both ends; None reads all. `spread`: in how many of the texts each word of the first
+    view was found, and last how many texts there were, for a bag of words; None: there is no bag.
     """
 
     vocabularies: dict[str, Vocabulary]
     max_length: int | None = None
-    rarity: tuple[float, ...] | None = None
+    spread: tuple[int, ...] | None = None
 
     @classmethod
     def fit(
@@ -102,11 +102,13 @@ class WordEncoder:
                 f"No word occurs {min_count} times in the texts, so there is nothing to learn: write min_count=1, or "
                 "give more texts."
             )
-        return cls(found, max_length, _rarity(texts, found[views[0]], VIEWS[views[0]]) if bag else None)
+        return cls(found, max_length, _spread(texts, found[views[0]], VIEWS[views[0]]) if bag else None)
 
     def encode(self, texts: Sequence[Sequence[str]]) -> list[dict[str, Tensor]]:
-        """A sample a text: `tokens` (T, V) int64, a number a view; and with a bag of words `bag` (U,), the number of
-        each word that is known, and `weight` (U,): (1 + log count) times rarity, of length 1 (tf-idf).
+        """A sample a text: `tokens` (T, V) int64, a number a view. With a bag of words, which holds the whole text, also
+        `bag` (U,), the number of each word that is known, and `weight` (U,), its tf-idf, all of them of length 1, times
+        the root of how common it is: Adam moves the weights of rare and of common words at the same pace, where a
+        logistic regression learns most from the common ones.
         """
         samples = []
         for text in texts:
@@ -116,13 +118,18 @@ class WordEncoder:
         return samples
 
     def _bag(self, words: Sequence[str]) -> dict[str, Tensor]:
-        if self.rarity is None:
+        if self.spread is None:
             return {}
         view, table = next(iter(self.vocabularies.items()))
         counts = Counter(number for number in table.numbers(map(VIEWS[view], words)) if number != UNKNOWN)
-        numbers = torch.tensor(sorted(counts) or [UNKNOWN])
-        weights = [(1 + math.log(counts[number])) * self.rarity[number - _FIRST] for number in sorted(counts)] or [0.0]
-        return {"bag": numbers, "weight": torch.nn.functional.normalize(torch.tensor(weights), dim=0)}
+        if not counts:
+            return {"bag": torch.tensor([UNKNOWN]), "weight": torch.zeros(1)}
+        numbers = np.array(sorted(counts))
+        *found, texts = self.spread
+        common = np.array(found)[numbers - _FIRST]
+        weights = (1 + np.log([counts[number] for number in numbers])) * (np.log((1 + texts) / (1 + common)) + 1)
+        weights *= np.sqrt(common / np.mean(found)) / np.linalg.norm(weights)
+        return {"bag": torch.from_numpy(numbers), "weight": torch.from_numpy(weights.astype(np.float32))}
 
     def _cut(self, words: Sequence[str]) -> Sequence[str]:
         if self.max_length is None or len(words) <= self.max_length:
@@ -133,15 +140,15 @@ class WordEncoder:
     def to_dict(self) -> dict[str, Any]:
         """The encoder as JSON can hold it."""
         tables = {view: list(table.words) for view, table in self.vocabularies.items()}
-        return {"kind": "words", "vocabularies": tables, "max_length": self.max_length, "rarity": self.rarity}
+        return {"kind": "words", "vocabularies": tables, "max_length": self.max_length, "spread": self.spread}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Self:
         """The encoder of which `to_dict` gave this."""
         tables = {view: Vocabulary(tuple(words)) for view, words in plain["vocabularies"].items()}
-        return cls(tables, plain["max_length"], None if plain["rarity"] is None else tuple(plain["rarity"]))
+        return cls(tables, plain["max_length"], None if plain["spread"] is None else tuple(plain["spread"]))
 
 
-def _rarity(texts: Sequence[Sequence[str]], table: Vocabulary, view: Callable[[str], str]) -> tuple[float, ...]:
+def _spread(texts: Sequence[Sequence[str]], table: Vocabulary, view: Callable[[str], str]) -> tuple[int, ...]:
     found = Counter(word for text in texts for word in {view(word) for word in text})
-    return tuple(math.log((1 + len(texts)) / (1 + found[word])) + 1 for word in table.words)
+    return (*(found[word] for word in table.words), len(texts))

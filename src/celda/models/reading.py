@@ -23,7 +23,8 @@ class ReadWords(nn.Module):
         super().__init__()
         pairs = zip(sizes, widths, strict=True)
         self.embeddings = nn.ModuleList(nn.Embedding(size, width, padding_idx=0) for size, width in pairs)
-        self.dropout, self.word_dropout, self.width = dropout, word_dropout, sum(widths)
+        self.sizes, self.width = tuple(sizes), sum(widths)
+        self.dropout, self.word_dropout = dropout, word_dropout
         for weight in self.embeddings.parameters():
             nn.init.normal_(weight, std=0.1)
             nn.init.zeros_(weight[0])

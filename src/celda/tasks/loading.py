@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks import saved_forecaster
-from celda.tasks.model_directory import read_model
+from celda.tasks.model_directory import StoredModel, read_model
 from celda.tasks.run_folder import RunFolder, is_run
 from celda.tasks.sequences import Classifier, Tagger, saved
 
-_RESTORE = {
+_RESTORE: dict[str, Callable[[StoredModel, Cell | None], Any]] = {
     saved_forecaster.TASK: saved_forecaster.restore,
     Classifier.TASK: partial(saved.restore, Classifier),
     Tagger.TASK: partial(saved.restore, Tagger),

@@ -4,7 +4,7 @@ import numpy as np
 
 import celda
 
-QUICK = {"hidden_size": 8, "epochs": 12, "batch_size": 16, "learning_rate": 0.02}
+QUICK = {"hidden_size": 8, "epochs": 15, "batch_size": 8, "learning_rate": 0.02}
 
 
 def waves(count=60, seed=0, least=8, most=16):
@@ -14,7 +14,7 @@ def waves(count=60, seed=0, least=8, most=16):
     series = []
     for label in labels:
         steps = np.arange(chance.integers(least, most + 1))
-        wave = np.sin(steps * (2.0 if label == "fast" else 0.5) + chance.uniform(0, 6))
+        wave = np.sin(steps * (2.0 if label == "fast" else 0.5) + chance.uniform(0, 2))
         series.append(np.stack([wave + chance.normal(0, 0.1, len(steps)), chance.normal(size=len(steps))], 1))
     return series, labels
 

@@ -81,8 +81,8 @@ def test_an_evaluation_stands_beside_baselines(fitted):
 
 def test_rare_classes_can_weigh_more():
     X, y = waves(120)
-    few = np.flatnonzero((y == "fast") | (np.arange(120) < 16))
-    X, y = [X[i] + np.random.default_rng(i).normal(0, 1.5, X[i].shape) for i in few], y[few]
+    few = np.flatnonzero((y == "fast") | (np.arange(120) < 20))
+    X, y = [X[i] + np.random.default_rng(i).normal(0, 0.8, X[i].shape) for i in few], y[few]
     recall = [
         classifier(class_weight=weight).fit(X, y).evaluate(*waves(seed=1)).by_class["recall"]["slow"]
         for weight in (None, "balanced")

@@ -40,7 +40,7 @@ def test_it_reads_what_is_around_a_word(crf, fitted):
 
 @pytest.mark.parametrize("crf", [False, True])
 def test_it_tags_frames(crf, tmp_path):
-    model = tagger(crf=crf, epochs=20).fit(*frames())
+    model = tagger(crf=crf, epochs=30).fit(*frames())
     X, y = frames(seed=1)
     assert model.score(X, y) > 0.85
     model.save(tmp_path / "model")
@@ -86,7 +86,7 @@ def test_what_cannot_be_streamed(fitted):
 def test_missing_values_are_told():
     X, y = frames()
     X = [np.where(np.random.default_rng(0).random(one.shape) < 0.2, np.nan, one) for one in X]
-    assert tagger(missing="mask", epochs=20).fit(X, y).score(X, y) > 0.8
+    assert tagger(missing="mask", epochs=30).fit(X, y).score(X, y) > 0.8
 
 
 def test_labels_that_one_sequence_alone_has_are_learnt():

@@ -134,7 +134,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):
 
     def predict(self, X: Any, *, times: Any = None) -> np.ndarray:
         """The most probable class of each sequence: (N,)."""
-        found: np.ndarray = self.classes_[self._scores(X, times).argmax(1)]
+        best = self._scores(X, times).argmax(1)
+        found: np.ndarray = self.classes_[best]
         return found
 
     def predict_proba(self, X: Any, *, times: Any = None) -> np.ndarray:
@@ -270,7 +271,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         return [words_of(text) for text in data.inputs]
 
     def _network(self, reader: Reader, classes: int, dropout: float) -> nn.Module:
-        words = reader.embeddings[0].num_embeddings if isinstance(reader, ReadWords) and self.wide else None
+        words = reader.sizes[0] if isinstance(reader, ReadWords) and self.wide else None
         sizes = {name: getattr(self, name) for name in ("num_layers", "bidirectional")}
         sizes["hidden_size"] = self.hidden_size or (64 if isinstance(reader, ReadSeries) else 32)
         pooling = self.pooling_of("series" if isinstance(reader, ReadSeries) else "text")

@@ -32,8 +32,8 @@ class TagStream:
                 "bidirectional=False, crf=False and missing='error'."
             )
         self._tagger = tagger
-        self._network: Any = tagger.network_
-        self._stepper = self._network.layers.stepper(1)
+        network: Any = tagger.network_
+        self._network, self._stepper = network, network.layers.stepper(1)
 
     @torch.no_grad()
     def __call__(self, step: Any) -> tuple[Any, np.ndarray]:

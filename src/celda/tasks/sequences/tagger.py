@@ -109,7 +109,8 @@ class Tagger(SequenceEstimator):
 
     def predict(self, X: Any, *, times: Any = None) -> list[np.ndarray]:
         """The label of each step: N arrays (T_i,)."""
-        return [self.classes_[tags] for tags, _ in self._tag(X, times)]
+        found = self._tag(X, times)
+        return [self.classes_[tags] for tags, _ in found]
 
     def predict_proba(self, X: Any, *, times: Any = None) -> list[np.ndarray]:
         """The probability of each label at each step, in the order of `classes_`: N arrays (T_i, C)."""

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -105,10 +106,10 @@ class WordEncoder:
         return cls(found, max_length, _spread(texts, found[views[0]], VIEWS[views[0]]) if bag else None)
 
     def encode(self, texts: Sequence[Sequence[str]]) -> list[dict[str, Tensor]]:
-        """A sample a text: `tokens` (T, V) int64, a number a view. With a bag of words, which holds the whole text, also
-        `bag` (U,), the number of each word that is known, and `weight` (U,), its tf-idf, all of them of length 1, times
-        the root of how common it is: Adam moves the weights of rare and of common words at the same pace, where a
-        logistic regression learns most from the common ones.
+        """A sample a text: `tokens` (T, V) int64, a number a view. With a bag of words, which holds the whole text,
+        also `bag` (U,), the number of each word that is known, and `weight` (U,), its tf-idf, all of them of length 1,
+        times the root of how common it is: Adam moves the weights of rare and of common words at the same pace, where
+        a logistic regression learns most from the common ones.
         """
         samples = []
         for text in texts:
@@ -125,11 +126,17 @@ class WordEncoder:
         if not counts:
             return {"bag": torch.tensor([UNKNOWN]), "weight": torch.zeros(1)}
         numbers = np.array(sorted(counts))
-        *found, texts = self.spread
-        common = np.array(found)[numbers - _FIRST]
-        weights = (1 + np.log([counts[number] for number in numbers])) * (np.log((1 + texts) / (1 + common)) + 1)
-        weights *= np.sqrt(common / np.mean(found)) / np.linalg.norm(weights)
+        rarity, pace = self._rates
+        weights = (1 + np.log([counts[number] for number in numbers])) * rarity[numbers - _FIRST]
+        weights *= pace[numbers - _FIRST] / np.linalg.norm(weights)
         return {"bag": torch.from_numpy(numbers), "weight": torch.from_numpy(weights.astype(np.float32))}
+
+    @cached_property
+    def _rates(self) -> tuple[np.ndarray, np.ndarray]:
+        """How rare each word is, log((1 + texts) / (1 + texts with it)) + 1, and the root of how common it is."""
+        *found, texts = self.spread or (0,)
+        common = np.array(found)
+        return np.log((1 + texts) / (1 + common)) + 1, np.sqrt(common / common.mean())
 
     def _cut(self, words: Sequence[str]) -> Sequence[str]:
         if self.max_length is None or len(words) <= self.max_length:

@@ -105,6 +105,13 @@ def test_a_tagger_from_columns_to_tags(tmp_path):
     assert isinstance(celda.load(tmp_path / "run"), celda.Tagger)
 
 
+def test_a_class_of_the_test_alone_is_told_before_the_training(texts, tmp_path):
+    (tmp_path / "test.csv").write_text("text,label\nso so,middling\n")
+    told = run("train", "classify", texts, "--test", tmp_path / "test.csv", "--run", tmp_path / "run", *QUICK, status=1)
+    assert "test.csv holds a class that the model has not learnt, 'middling': it knows bad, good" in told
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "options", "answer"),
     [

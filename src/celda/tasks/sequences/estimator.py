@@ -107,11 +107,7 @@ class SequenceEstimator(BaseEstimator):
         check_sequence_options(self)
         options: Self = settled(self)
         data = options.read(X, y, times)
-        classes = options._find_classes(data)
-        if len(classes) < 2:
-            raise CeldaError(
-                f"{data.name} holds only one class, {classes[0]!s}: at least two classes are needed to tell apart."
-            )
+        classes = options.classes_of(data)
         if run is not None and not resume:
             forget(Path(run))
         plain = {name: value for name, value in to_plain(options).items() if name != "device"}
@@ -153,8 +149,20 @@ class SequenceEstimator(BaseEstimator):
         """Sequences in the form that all tasks share. labelled: whether they must have labels."""
         raise NotImplementedError
 
+    def classes_of(self, data: Labelled) -> np.ndarray:
+        """All labels that occur, sorted. Raises CeldaError where there is but one."""
+        classes = self._find_classes(data)
+        if len(classes) < 2:
+            raise CeldaError(
+                f"{data.name} holds only one class, {classes[0]!s}: at least two classes are needed to tell apart."
+            )
+        return classes
+
     def _find_classes(self, data: Labelled) -> np.ndarray:
-        """All labels that occur, sorted."""
+        raise NotImplementedError
+
+    def _targets(self, data: Labelled, classes: np.ndarray) -> Any:
+        """The places of the labels among the classes. Raises CeldaError where one is not among them."""
         raise NotImplementedError
 
     def _class_weights(self, data: Labelled, classes: np.ndarray) -> Tensor | None:

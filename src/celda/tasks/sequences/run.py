@@ -61,6 +61,7 @@ def train(
     if isinstance(test_size, bool) or not 0 < test_size < 1:
         raise CeldaError(f"test_size={test_size!r} is no share of the sequences: write for example 0.2.")
     parts = _parts(estimator, source, test, test_size)
+    estimator._targets(parts[1], estimator.classes_of(parts[0]))  # what cannot be is told before the training
     run = RunFolder.make(Path(folder), overwrite)
     config = {
         "data": _address(source),

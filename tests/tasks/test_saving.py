@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import celda
 from celda.errors import CeldaError
 from celda.language import cell, gate, linear, tanh
-from celda.tasks import model_card, model_directory
+from celda.tasks import loading, model_card, model_directory
 from tests.tasks.conftest import daily, tiny
 
 
@@ -219,7 +219,7 @@ def test_a_model_of_another_version(fitted, tmp_path, monkeypatch, change, answe
 
 
 def test_another_task(saved, monkeypatch):
-    monkeypatch.setattr("celda.tasks.saved_forecaster.TASK", "translate")
+    monkeypatch.delitem(loading._RESTORE, "forecast")
     with pytest.raises(CeldaError, match="for the task 'forecast', which this version has not"):
         celda.load(saved)
 

@@ -17,8 +17,9 @@ from celda.cli.app import app
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # the pages train as long as it takes
+SMALL = {"hidden_size": 4, "epochs": 1, "batch_size": 1024}
 QUICK = {
-    "forecast": {"hidden_size": 4, "epochs": 1, "batch_size": 1024},
+    **dict.fromkeys(("forecast", "classify", "tag"), SMALL),
     "language": {"hidden_size": 4, "epochs": 1, "batch_size": 4, "steps": 20},
 }
 
@@ -27,7 +28,8 @@ QUICK = {
 def run(tmp_path, monkeypatch):
     """A function that runs the code of a page in an empty folder, and gives the names that its Python leaves."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(celda, "Forecaster", functools.partial(celda.Forecaster, **QUICK["forecast"]))
+    for task in ("Forecaster", "Classifier", "Tagger"):
+        monkeypatch.setattr(celda, task, functools.partial(getattr(celda, task), **SMALL))
 
     def run_page(page):
         names = {}
@@ -58,6 +60,11 @@ def test_the_readme_runs_and_its_cell_learns(run, tmp_path):
     pd.DataFrame({"when": when, "load": load}).to_csv(tmp_path / "my.csv", index=False)
     for name in ("book.txt", "other.txt"):
         (tmp_path / name).write_text("En un lugar de la Mancha\n" * 50, encoding="utf-8")
+    texts = [f"a {word} film, number {place}" for place in range(20) for word in ("good", "bad")]
+    reviews = pd.DataFrame({"text": texts, "label": ["praise", "blame"] * 20})
+    reviews.to_csv(tmp_path / "reviews.csv", index=False)
+    reviews[["text"]].to_csv(tmp_path / "new.csv", index=False)
+    (tmp_path / "sentences.conll").write_text("we P\nrun V\n\nthe D\nrun N\n\n" * 10)
     names = run("README.md")
     assert names["losses"][-1] < names["losses"][0]
     assert "z_t = σ(W_z x_t + R_z h_{t-1} + b_z)" in names["two_speed"].equations()
@@ -86,6 +93,19 @@ def test_the_page_on_language_models_runs(run, tmp_path):
     assert len(names["begun"]) == len(names["rest"]) == 50
     assert (tmp_path / "runs/book/sample.txt").is_file()
     assert names["awd"].get_params()["optimizer"] == "asgd"
+
+
+def test_the_page_on_classification_runs(run):
+    names = run("docs/classification.md")
+    assert list(names["test"].scores.index) == ["lstm", "bag of words", "most frequent"]
+    assert names["again"].predict(["lovely"]) == names["classifier"].predict(["lovely"])
+    assert names["gaps"].encoder_.masks
+
+
+def test_the_page_on_tagging_runs(run, tmp_path):
+    names = run("docs/tagging.md")
+    assert [len(one) for one in names["found"]] == [len(one) for one in names["frames"]]
+    assert set(pd.read_csv(tmp_path / "tags.csv")["predicted"]) <= {"D", "N", "V", "P"}
 
 
 def test_the_page_on_the_language_runs(run):

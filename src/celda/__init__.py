@@ -7,14 +7,14 @@ from celda.errors import CeldaError
 
 if TYPE_CHECKING:
     from celda.layers import GRU, LSTM, RNN, Recurrent, Stepper, Trace, trace
-    from celda.tasks import Forecaster, LanguageModel, load
+    from celda.tasks import Classifier, Forecaster, LanguageModel, Tagger, load
 
 __version__ = "0.1.0.dev0"
 
 # Where each public name lives: it is imported when it is first asked for, so that `import celda` costs next to nothing.
 _HOME = {
     **dict.fromkeys(("GRU", "LSTM", "RNN", "Recurrent", "Stepper", "Trace", "trace"), "celda.layers"),
-    **dict.fromkeys(("Forecaster", "LanguageModel", "load"), "celda.tasks"),
+    **dict.fromkeys(("Classifier", "Forecaster", "LanguageModel", "Tagger", "load"), "celda.tasks"),
 }
 _PARTS = ("cells", "data", "engines", "interchange", "language", "layers", "models", "tasks", "training")
 
@@ -23,10 +23,12 @@ __all__ = [
     "LSTM",
     "RNN",
     "CeldaError",
+    "Classifier",
     "Forecaster",
     "LanguageModel",
     "Recurrent",
     "Stepper",
+    "Tagger",
     "Trace",
     "load",
     "trace",

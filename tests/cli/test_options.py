@@ -7,10 +7,12 @@ import signal
 import pytest
 import typer
 
-from celda import Forecaster, LanguageModel
+from celda import Classifier, Forecaster, LanguageModel, Tagger
+from celda.cli.classify import classify
 from celda.cli.forecast import forecast
 from celda.cli.language import language, sample
 from celda.cli.outcomes import interruptible
+from celda.cli.tag import tag
 from celda.tasks import forecast_run
 from celda.training.learner import Learner
 
@@ -24,6 +26,8 @@ LISTS = {"level", "past", "future", "static"}
         (forecast, Forecaster, {"season", "val_size", "calibrate", "learning_rate"}),
         (language, LanguageModel, set(inspect.signature(LanguageModel).parameters)),
         (sample, LanguageModel.sample, {"prime", "length", "temperature", "top_k", "top_p", "seed"}),
+        (classify, Classifier, {"text_col", "pooling", "calibrate", "learning_rate"}),
+        (tag, Tagger, {"token_col", "crf", "learning_rate"}),
     ],
 )
 def test_the_defaults_are_those_of_python(command, python, some):

@@ -4,9 +4,11 @@ import inspect
 
 import pytest
 
+from celda.cli.classify import classify
 from celda.cli.forecast import forecast
 from celda.cli.language import language, sample
 from celda.cli.runs import predict
+from celda.cli.tag import tag
 from celda.cli.words import OPTIONS, in_its_words, spoken
 from celda.errors import CeldaError
 
@@ -36,7 +38,7 @@ def test_arguments_are_said_as_options(python, here):
 
 
 def test_all_options_are_there():
-    commands = forecast, language, sample
+    commands = forecast, language, sample, classify, tag
     here = {"--" + name.replace("_", "-") for one in commands for name in inspect.signature(one).parameters}
     assert set(OPTIONS.values()) == here - {"--data", "--text", "--prime", "--run", "--quiet"}
 

@@ -10,11 +10,13 @@ import typer
 import celda
 from celda.cli.cache import cache
 from celda.cli.cells import cells
+from celda.cli.classify import classify
 from celda.cli.data import data
 from celda.cli.doctor import doctor
 from celda.cli.forecast import forecast
 from celda.cli.language import language, sample
 from celda.cli.runs import evaluate, predict, resume
+from celda.cli.tag import tag
 from celda.cli.words import in_its_words
 from celda.errors import CeldaError
 
@@ -29,7 +31,7 @@ app = typer.Typer(
 train = typer.Typer(help="Train a model on your data: celda train TASK DATA --run DIR.", no_args_is_help=True)
 app.add_typer(train, name="train")
 app.add_typer(cache, name="cache")
-for task in (forecast, language):
+for task in (forecast, language, classify, tag):
     train.command()(in_its_words(task))
 for command in (resume, evaluate, predict, sample, cells, data, doctor):
     app.command()(in_its_words(command))

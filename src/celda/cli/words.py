@@ -21,6 +21,8 @@ _NAMES = (
     *("tokenizer", "vocab_size", "encoding", "embedding_size", "tied", "recurrent_dropout", "weight_drop", "steps"),
     *("embedding_dropout", "input_dropout", "output_dropout", "optimizer", "clip_norm"),
     *("length", "temperature", "top_k", "top_p"),
+    *("text_col", "token_col", "label_col", "bidirectional", "pooling", "crf", "word_dropout"),
+    *("min_count", "max_length", "wide", "noise", "missing", "class_weight", "validation", "test"),
 )
 # How Python's arguments are called on the command line: its options are those of `celda train` and `celda sample`.
 OPTIONS = {name: "--" + name.replace("_", "-") for name in _NAMES} | {"future_df": "--future-data"}

@@ -50,10 +50,10 @@ class RawTable:
         return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
-def read_source(source: Source) -> RawTable:
-    """Read the source whole; CeldaError where it is not a table."""
+def read_source(source: Source, header: str = "ds,y", row: str = "time stamp") -> RawTable:
+    """Read the source whole; CeldaError where it is not a table. header, row: what it should hold, for messages."""
     if isinstance(source, pd.DataFrame):
-        return _from_frame(source, "the DataFrame")
+        return _from_frame(source, "the DataFrame", row)
     if not isinstance(source, str | Path):
         raise CeldaError(
             f"A table is a pandas DataFrame, the path of a CSV or Parquet file or the name of a data set, not a "
@@ -61,12 +61,13 @@ def read_source(source: Source) -> RawTable:
         )
     path = Path(source).expanduser()
     if str(source) in datasets() and not path.exists():
-        return _from_frame(datasets()[str(source)].read(), str(source))
+        return _from_frame(datasets()[str(source)].read(), str(source), row)
     if not str(source).strip():
         raise CeldaError("The path of the table is empty: write for example read_table('my.csv').")
-    raw = _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path, _bytes_of(path))
+    parquet = path.suffix.lower() in _PARQUET
+    raw = _read_parquet(path, row) if parquet else _read_csv(path, bytes_of(path), header, row)
     if raw.frame.empty:
-        raise CeldaError(f"{raw.name} has a header and no rows: it needs a row for each time stamp.")
+        raise CeldaError(f"{raw.name} has a header and no rows: it needs a row for each {row}.")
     return raw
 
 
@@ -77,9 +78,9 @@ def _table_of(source: object) -> str:
     return "pd.DataFrame({'ds': stamps, 'y': values})"
 
 
-def _from_frame(frame: pd.DataFrame, name: str) -> RawTable:
+def _from_frame(frame: pd.DataFrame, name: str, row: str) -> RawTable:
     if frame.empty:
-        raise CeldaError(f"{name} is empty: it needs a row for each time stamp.")
+        raise CeldaError(f"{name} is empty: it needs a row for each {row}.")
     if isinstance(frame.columns, pd.MultiIndex):
         raise CeldaError(f"The columns of {name} have several levels: give it plain column names, such as ds and y.")
     times = isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex)
@@ -93,7 +94,8 @@ def _from_frame(frame: pd.DataFrame, name: str) -> RawTable:
     return RawTable(frame, name)
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
+    """A file whole. Raises CeldaError where it cannot be read."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -111,28 +113,28 @@ def _bytes_of(path: Path) -> bytes:
     return data
 
 
-def _read_parquet(path: Path) -> RawTable:
+def _read_parquet(path: Path, row: str) -> RawTable:
     try:
-        return _from_frame(pd.read_parquet(io.BytesIO(_bytes_of(path))), path.name)
+        return _from_frame(pd.read_parquet(io.BytesIO(bytes_of(path))), path.name, row)
     except pa.ArrowInvalid as error:
         raise CeldaError(
             f"{path.name} is not a Parquet file: write it with DataFrame.to_parquet, or give a CSV."
         ) from error
 
 
-def _read_csv(path: Path, data: bytes) -> RawTable:
+def _read_csv(path: Path, data: bytes, like: str, row: str) -> RawTable:
     name = path.name
-    text = _decode(name, data)
+    text = decode(name, data)
     if not text.strip():
-        raise CeldaError(f"{name} is empty: it needs a header line such as ds,y and a row for each time stamp.")
+        raise CeldaError(f"{name} is empty: it needs a header line such as {like} and a row for each {row}.")
     lines = text.splitlines()
     above = next(i for i, line in enumerate(lines) if line.strip())  # blank lines above the header
     separator = _separator(lines[above])
     header, *rows = csv.reader(lines[above : above + 2], delimiter=separator, skipinitialspace=True)
     header = [cell.strip() for cell in header]
-    _check_header(name, header)
+    _check_header(name, header, like)
     if rows and len(rows[0]) > len(header) and any(rows[0][len(header) :]):
-        _complain_of_width(name, above + 2, len(rows[0]), header, separator)
+        _complain_of_width(name, above + 2, len(rows[0]), header, separator, like)
     try:
         frame = pd.read_csv(
             io.StringIO(text.rstrip("\r\n")),
@@ -150,7 +152,7 @@ def _read_csv(path: Path, data: bytes) -> RawTable:
         numbers = [int(word.strip(",")) for word in str(error).split() if word.strip(",").isdecimal()]
         if len(numbers) == 3:
             _, line, seen = numbers
-            _complain_of_width(name, line, seen, header, separator)
+            _complain_of_width(name, line, seen, header, separator, like)
         raise CeldaError(f"{name} is not a table of cells: a quote is opened and never closed.") from error
     frame.columns = pd.Index(header)
     frame.index += above
@@ -161,7 +163,8 @@ def _read_csv(path: Path, data: bytes) -> RawTable:
     return RawTable(frame, name, separator)
 
 
-def _decode(name: str, data: bytes) -> str:
+def decode(name: str, data: bytes) -> str:
+    """The bytes of a file as UTF-8 text. Raises CeldaError where they are none."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise CeldaError(f"{name} is UTF-16 text: save it as UTF-8.")
     if b"\0" in data[:65_536]:
@@ -180,10 +183,10 @@ def _separator(header: str) -> str:
     return max(";\t|,", key=lambda candidate: len(next(csv.reader([header], delimiter=candidate), [])))
 
 
-def _check_header(name: str, header: list[str]) -> None:
+def _check_header(name: str, header: list[str], like: str) -> None:
     if all(cell.replace(".", "", 1).lstrip("-").isdigit() or cell[:4].isdigit() for cell in header):
         raise CeldaError(
-            f"{name} begins with data ({', '.join(header[:3])}): put a header line above it, such as ds,y."
+            f"{name} begins with data ({', '.join(header[:3])}): put a header line above it, such as {like}."
         )
     header[:] = [cell or (f"{_UNNAMED} {i}" if i else _UNNAMED) for i, cell in enumerate(header)]
     if len(set(header)) < len(header):
@@ -191,10 +194,10 @@ def _check_header(name: str, header: list[str]) -> None:
         raise CeldaError(f"{name} has two columns named {twice!r}: rename one of them.")
 
 
-def _complain_of_width(name: str, line: int, seen: int, header: list[str], separator: str) -> None:
+def _complain_of_width(name: str, line: int, seen: int, header: list[str], separator: str, like: str) -> None:
     if len(header) == 1:
         raise CeldaError(
-            f"{name} is not a table: its first line {header[0][:40]!r} is no header of several columns, such as ds,y."
+            f"{name} is not a table: its first line {header[0][:40]!r} is no header of several columns, such as {like}."
         )
     raise CeldaError(
         f"{name}, line {line} has {seen} cells and the header {len(header)}: a cell that holds {separator!r} needs "

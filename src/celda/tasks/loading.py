@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,20 @@ from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks import saved_forecaster
 from celda.tasks.language import saved as saved_language_model
-from celda.tasks.model_directory import read_model
+from celda.tasks.model_directory import StoredModel, read_model
 from celda.tasks.run_folder import RunFolder, is_run
+from celda.tasks.sequences import Classifier, Tagger, saved
 
-_RESTORE = {one.TASK: one.restore for one in (saved_forecaster, saved_language_model)}
+_RESTORE: dict[str, Callable[[StoredModel, Cell | None], Any]] = {
+    saved_forecaster.TASK: saved_forecaster.restore,
+    saved_language_model.TASK: saved_language_model.restore,
+    Classifier.TASK: partial(saved.restore, Classifier),
+    Tagger.TASK: partial(saved.restore, Tagger),
+}
 
 
 def load(directory: str | Path, *, cell: Cell | None = None) -> Any:
-    """Load a model that `save` wrote, or that of a run folder: a `Forecaster`, a `LanguageModel`, as it was saved.
+    """Load a model that `save` wrote, or that of a run folder: an object of the class that it was saved from.
 
     `cell`: needed where the model was trained with a cell of your own, as a directory holds no program.
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, ParamSpec
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 from celda import cells
 from celda.checks import whole_number
@@ -90,11 +91,15 @@ def check_count(name: str, value: Any) -> None:
         raise CeldaError(f"{name}={value!r} cannot be used: it is a whole number of at least 1.")
 
 
+class NotFitted(CeldaError, NotFittedError):
+    """The error of a model that was asked before it was fitted, for scikit-learn too."""
+
+
 def check_fitted(model: Any) -> None:
     """Raise CeldaError where the model was not fitted."""
     if not hasattr(model, "options_"):
         name = type(model).__name__
-        raise CeldaError(f"This {name} is not fitted yet: call fit first, or load a model with celda.load.")
+        raise NotFitted(f"This {name} is not fitted yet: call fit first, or load a model with celda.load.")
 
 
 def settled(forecaster: Any) -> Any:
@@ -141,6 +146,8 @@ def _plain(value: Any) -> Any:
 def _pythonic(value: Any) -> Any:
     if isinstance(value, list | tuple | np.ndarray):
         return tuple(_pythonic(one) for one in value)
+    if isinstance(value, dict):
+        return {_pythonic(key): _pythonic(one) for key, one in value.items()}
     return value.item() if isinstance(value, np.generic) else value
 
 

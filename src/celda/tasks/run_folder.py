@@ -19,7 +19,7 @@ _MODEL = "model"
 _FORMER = "former"  # a run that has ended, until the one that overwrites it has
 _FOLDERS = {
     "checkpoints": ("choose.safetensors", "fit.safetensors", "final.safetensors"),
-    "figures": ("test.png", "loss.png", "forecast.png"),
+    "figures": ("test.png", "loss.png", "forecast.png", "confusion.png"),
     _MODEL: ("README.md", "config.json", "preprocessor.json", "model.safetensors"),
 }
 # All that a run writes. The configuration is last: as long as a part is there, so is what tells that it is of a run.

@@ -9,8 +9,13 @@ from types import ModuleType
 from celda.errors import CeldaError
 from celda.tasks.run_folder import RunFolder
 
-# Each with `resume` and `evaluate`; imported when it is asked for.
-_MODULES = {"forecast": "celda.tasks.forecast_run", "language": "celda.tasks.language.run"}
+# Each with `resume`, `evaluate` and `predict`; imported when it is asked for.
+_MODULES = {
+    "forecast": "celda.tasks.forecast_run",
+    "language": "celda.tasks.language.run",
+    "classify": "celda.tasks.sequences.run",
+    "tag": "celda.tasks.sequences.run",
+}
 
 
 def task_of(folder: Path) -> str:

@@ -78,6 +78,11 @@ def evaluate(folder: str | Path, source: Source | None = None, *, cell: Cell | N
     return Outcome(scores, text.length, model.notes_, {}, time.perf_counter() - begun, "characters")
 
 
+def predict(folder: str | Path, source: Source | None = None) -> Any:
+    """Say what is written instead: a language model has no table to predict."""
+    raise CeldaError(f"{folder} holds a language model, which writes on: write  celda sample {folder} --prime ...")
+
+
 def _go(text: Text, run: RunFolder, model: LanguageModel, *, resume: bool, quiet: bool) -> Outcome:
     """The run from its beginning or from where it stands; what was trained already is not trained again."""
     begun = time.perf_counter()

@@ -1,0 +1,129 @@
+"""Runs of the classifier and the tagger, by the command line."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import celda
+from celda.cli.app import app
+from celda.errors import CeldaError
+from celda.tasks import run_folder
+from celda.tasks.sequences import run as sequence_run
+from celda.tasks.sequences.estimator import Training
+from tests.tasks.sequences.examples import classifier, reviews, sentences
+
+QUICK = ["--epochs=3", "--hidden-size=4", "--embedding-size=4", "--quiet"]
+
+
+def run(*words, status=0):
+    ended = CliRunner().invoke(app, [str(word) for word in words])
+    if status == 0:
+        assert ended.exit_code == 0, (ended.output, ended.exception)
+        return " ".join(ended.output.split()) if words[0] != "predict" else ended.output
+    return str(ended.exception)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    texts, labels = reviews(100)
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(texts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "reviews"
+    return folder, run("train", "classify", texts, "--run", folder, *QUICK)
+
+
+def test_a_run_shows_its_scores_and_leaves_its_files(done):
+    folder, told = done
+    assert "Test: 20 sequences that the model had not seen" in told
+    assert "bag of words" in told
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found < {*run_folder._FILES}  # what overwriting deletes
+    assert {"test.csv", "figures/confusion.png", "model/model.safetensors", "scores.json"} < found
+    scores = json.loads((folder / "scores.json").read_text())["scores"]
+    test = pd.read_csv(folder / "test.csv")
+    assert scores["lstm"]["accuracy"] == pytest.approx((test["label"] == test["predicted"]).mean())
+    assert f"{scores['lstm']['log-loss']:.4g}" in (folder / "model" / "README.md").read_text()
+    assert isinstance(celda.load(folder), celda.Classifier)
+
+
+def test_evaluate_and_predict_from_the_folder(done, texts, tmp_path):
+    folder, _ = done
+    assert "Test: 20 sequences" in run("evaluate", folder)
+    again = run("evaluate", folder, texts)
+    assert "Test: 100 sequences" in again
+    assert "bag of words" in again
+    run("predict", folder, texts, "--out", tmp_path / "p.csv")
+    assert list(pd.read_csv(tmp_path / "p.csv").columns) == ["id", "predicted", "p_bad", "p_good"]
+    assert "There is nothing to predict: give a file" in run("predict", folder, status=1)
+    assert "--future-data is for forecasts" in run("predict", folder, texts, "--future-data", "x.csv", status=1)
+
+
+def test_an_interrupted_run_resumes_to_the_same(done, texts, tmp_path, monkeypatch):
+    folder, _ = done
+    real = Training.train
+
+    def stop(self, *args):
+        if args[-1] == "fit":
+            raise KeyboardInterrupt
+        real(self, *args)
+
+    monkeypatch.setattr(Training, "train", stop)
+    options = classifier(epochs=3, hidden_size=4, embedding_size=4, batch_size=32, learning_rate=5e-3, min_count=2)
+    with pytest.raises(KeyboardInterrupt):
+        sequence_run.train(texts, tmp_path / "run", options, quiet=True)
+    with pytest.raises(CeldaError, match=r"has not ended.*celda resume"):
+        sequence_run.evaluate(tmp_path / "run")
+    monkeypatch.setattr(Training, "train", real)
+    run("resume", tmp_path / "run", "--quiet")
+    ours, theirs = (path / "model" / "model.safetensors" for path in (tmp_path / "run", folder))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_other_data_is_not_resumed_with(done, tmp_path):
+    folder = shutil.copytree(done[0], tmp_path / "run")
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\n" + "a dull film,bad\na great film,good\n" * 10)
+    assert "is not what the run in" in run("resume", folder, other, status=1)
+
+
+def test_a_tagger_from_columns_to_tags(tmp_path):
+    lines = ["\n".join(f"{w}\t{t}" for w, t in zip(*pair, strict=True)) for pair in zip(*sentences(), strict=True)]
+    (tmp_path / "a.conll").write_text("\n\n".join(lines))
+    told = run("train", "tag", tmp_path / "a.conll", "--crf", "--run", tmp_path / "run", *QUICK)
+    assert "Test: 36 steps that the model had not seen" in told
+    assert "by word" in told
+    (tmp_path / "b.txt").write_text("we\nrun\n")
+    assert run("predict", tmp_path / "run", tmp_path / "b.txt").splitlines()[0] == "id,step,token,predicted,probability"
+    assert isinstance(celda.load(tmp_path / "run"), celda.Tagger)
+
+
+def test_a_class_of_the_test_alone_is_told_before_the_training(texts, tmp_path):
+    (tmp_path / "test.csv").write_text("text,label\nso so,middling\n")
+    told = run("train", "classify", texts, "--test", tmp_path / "test.csv", "--run", tmp_path / "run", *QUICK, status=1)
+    assert "test.csv holds a class that the model has not learnt, 'middling': it knows bad, good" in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "answer"),
+    [
+        ("text,label\na,x\nb,x\nc,x\nd,x\n", (), "only one class, x"),
+        ("text,label\na,x\nb,y\n", (), "too few sequences (2) to hold a test out"),
+        ("text,label\na,x\nb,y\n", ("--pooling", "sum"), "There is no pooling 'sum'"),
+        ("text,label\na,x\nb,y\n", ("--test-size", "2"), "--test-size 2.0 is no share"),
+        ("text,kind\na,x\nb,y\n", (), "name it (--label-col)"),
+    ],
+)
+def test_what_is_told_in_one_line(text, options, answer, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    told = run("train", "classify", tmp_path / "a.csv", "--run", tmp_path / "run", *options, *QUICK, status=1)
+    assert answer in told
+    assert "\n" not in told

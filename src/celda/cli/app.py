@@ -12,6 +12,7 @@ from celda.cli.cache import cache
 from celda.cli.cells import cells
 from celda.cli.data import data
 from celda.cli.doctor import doctor
+from celda.cli.explain import explain
 from celda.cli.forecast import forecast
 from celda.cli.runs import evaluate, predict, resume
 from celda.cli.words import in_its_words
@@ -29,7 +30,7 @@ train = typer.Typer(help="Train a model on your data: celda train TASK DATA --ru
 app.add_typer(train, name="train")
 app.add_typer(cache, name="cache")
 train.command()(in_its_words(forecast))
-for command in (resume, evaluate, predict, cells, data, doctor):
+for command in (resume, evaluate, predict, explain, cells, data, doctor):
     app.command()(in_its_words(command))
 
 

@@ -18,7 +18,7 @@ _NAMES = (
     *("h", "input_size", "cell", "hidden_size", "num_layers", "dropout", "loss", "level", "calibrate", "scaler"),
     *("season", "learning_rate", "batch_size", "weight_decay", "epochs", "val_size", "seed", "device"),
     *("id_col", "time_col", "target_col", "freq", "past", "future", "static", "test_size", "overwrite"),
-    *("step", "out"),
+    "step",
 )
 # How Python's arguments are called on the command line: its options are those of `celda train forecast`.
 OPTIONS = {name: "--" + name.replace("_", "-") for name in _NAMES} | {"future_df": "--future-data"}

@@ -14,7 +14,7 @@ from torch import Tensor
 from celda.insight.recording import Recording
 from celda.language import Cell
 from celda.language.expression import Node
-from celda.language.roles import carried, memories, multiplied_out
+from celda.language.roles import carried, let_in, memories, multiplied_out
 
 CLOSED, OPEN = 0.1, 0.9  # below and above, a gate is saturated (Karpathy, Johnson & Fei-Fei 2015)
 
@@ -41,14 +41,13 @@ class Role:
 
 def roles(cell: Cell) -> dict[str, Role]:
     """What each named value of a cell is for, in the order of computation."""
-    kinds = _kinds(cell)
+    kinds, shown = _kinds(cell), (memory_state(cell), cell.states[0])
     result = {}
     for name, node in cell.named.items():
-        if name in cell.states and name not in cell.gates:  # where a gate is a state as well, it is a gate
+        if name in cell.states and (node.op != "sigmoid" or name in shown):
             result[name] = Role(name, _of_state(cell, name))
-        else:
-            kind, keeps = kinds.get(node, ("gate" if node.op == "sigmoid" else "value", True))
-            result[name] = Role(name, _of_state(cell, name) if name in cell.states and kind == "value" else kind, keeps)
+        else:  # where a gate is a state as well, it is a gate
+            result[name] = Role(name, *kinds.get(node, ("gate" if node.op == "sigmoid" else "value", True)))
     return result
 
 
@@ -56,21 +55,35 @@ def _kinds(cell: Cell) -> dict[Node, tuple[str, bool]]:
     """The kind of each node that has a part in a memory or an output, and whether it keeps by opening."""
     found: dict[Node, tuple[str, bool]] = {}
     for memory in memories(cell):
-        found.setdefault(
-            memory.forget.node, ("update gate" if memory.coupled else "forget gate", memory.forget.sign > 0)
-        )
-        for gate in memory.inputs:
-            found.setdefault(gate.node, ("input gate", True))
-    for polynomial in carried(cell).values():  # an exponential gate of forgetting
+        kind = "update gate" if memory.coupled else "forget gate"
+        found.setdefault(memory.forget.node, (kind, memory.forget.sign > 0))
+    for polynomial in carried(cell).values():  # an exponential gate
         for factors in polynomial if len(polynomial) == 1 else ():
             found |= {node: ("forget gate", True) for node in factors if len(factors) == 1 and node not in found}
-    taken = {node for factors in multiplied_out(cell.outputs[memory_state(cell)]) for node in factors}
-    shown = {node for factors in multiplied_out(cell.outputs[cell.states[0]]) for node in factors}
-    for node in cell.gates.values():
-        if node.op == "sigmoid" and node in shown:
-            found.setdefault(node, ("output gate", True))
-        elif node in taken and node.op != "sigmoid":
+    for gates in let_in(cell).values():
+        for gate in gates:
+            found.setdefault(gate.node, ("input gate", True))
+    read = {node for factors in multiplied_out(cell.outputs[cell.states[0]]) for node in factors}
+    for node in _on_the_way(cell, cell.outputs[memory_state(cell)]):
+        if node.op == "exp":
+            found.setdefault(node, ("input gate", True))
+        elif node.op != "sigmoid":
             found.setdefault(node, ("candidate", True))
+    for node in read:
+        if node.op == "sigmoid":
+            found.setdefault(node, ("output gate", True))
+    return found
+
+
+def _on_the_way(cell: Cell, new: Node) -> list[Node]:
+    """The gates that a new state is made of, without those that only a learned map or another gate sees."""
+    gates, found, left = set(cell.gates.values()), [], [new]
+    while left:
+        node = left.pop()
+        if node in gates and node is not new:
+            found.append(node)
+        elif node not in cell.linear:
+            left += node.args
     return found
 
 

@@ -88,4 +88,4 @@ class Subject(Protocol):
     @property
     def question(self) -> Question | None: ...
     def run(self) -> object:
-        """Run the network over all sequences."""
+        """Run the network over all sequences, without a word about modes or gradients."""

@@ -87,6 +87,14 @@ def carried(cell: Cell) -> dict[str, Polynomial]:
     return {name: factor for name, factor in found.items() if factor}
 
 
+def let_in(cell: Cell) -> dict[str, tuple[Gate, ...]]:
+    """The input gates of each state in `carried`: those in products that are added to what is carried over."""
+    return {
+        name: tuple(_inputs(cell, {f: n for f, n in multiplied_out(cell.outputs[name]).items() if not _holds(f, name)}))
+        for name in carried(cell)
+    }
+
+
 def shift(cell: Cell, gate: Node) -> Shift:
     """Where the bias of a gate is kept: biases of linear maps first, then parameters of the cell's own."""
     total = multiplied_out(gate.args[0])
@@ -169,6 +177,10 @@ def _drawn(new: Polynomial, mask: Node, drawn: int) -> Polynomial:
         rest = tuple(node for node in factors if node is not mask)
         total[rest] = total.get(rest, 0.0) + (number if drawn or rest == factors else 0.0)
     return {factors: number for factors, number in total.items() if number}
+
+
+def _holds(factors: tuple[Node, ...], state: str) -> bool:
+    return any(node.op == "state" and node.name == state for node in factors)
 
 
 def _times(new: Polynomial, old: Node) -> Polynomial:

@@ -115,7 +115,7 @@ class Explained:
             "the other goes on from its states over the horizon; a line from the window to the horizon goes past both",
             "A step": f"{_duration(freq, sizes.patch)}: the network reads {sizes.patch} value(s) at once",
             "Shown": f"the last window{whose} whose future is known",
-            "Looked at": f"{len(self.windows)} windows that do not overlap",
+            "Looked at": f"{len(self.windows)} windows, none of which overlaps another of its series",
         }
 
     @cached_property
@@ -227,12 +227,13 @@ def subject(folder: str | Path, source: Source | None = None, *, cell: Cell | No
 
 
 def _windows(forecaster: Forecaster, table: Table) -> Windows:
-    """The latest windows of the table whose future is known, which do not overlap; those of one time together."""
+    """The latest windows of the table whose future is known, in the order of time; of a series no two overlap."""
     length, h = forecaster.sizes_.input_size, forecaster.options_.h
     table.require(length, h)
     panel = forecaster.predictor_.preprocessor.transform(table)
+    step = length + length // 5 + 1  # or a place in the window would always be the same hour of the same day
     last = panel.lengths - h
-    windows = Windows(panel, length, h, begin=length + (last - length) % length, step_size=length)
+    windows = Windows(panel, length, h, begin=length + (last - length) % step, step_size=step)
     if not len(windows):
         raise CeldaError("Every window of the table lacks all of its values, or all that came after it: give another.")
     order = np.lexsort((windows.series, windows.cutoffs))[-_SEQUENCES:]

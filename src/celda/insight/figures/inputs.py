@@ -51,7 +51,7 @@ def tracking_figure(found: Sequence[Tracking], values: Tensor, part: Part, theme
         target = np.asarray(part.targets[one.target], dtype=np.float64)[:, half:].T.reshape(-1)[-_STEPS:]
         if one.measure == "AUC":
             low, high = unit.min(), unit.max()
-            axis.fill_between(np.arange(len(unit)), low, high, where=target > 0, step="mid", alpha=0.22, color=BLUE)
+            axis.bar(np.arange(len(unit)), (high - low) * target, 1.0, low, alpha=0.25, color=BLUE)
         else:
             other = axis.twinx()
             other.plot(target, color=BLUE, linewidth=1.1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from celda.drawing import MODEL, QUIET, finish
-from celda.insight.figures.theme import BLUE, GREEN, PURPLE, TEAL, Theme
+from celda.insight.figures.theme import BLUE, GREEN, LIGHT, PURPLE, TEAL, Theme
 from celda.insight.gradients import GradientByLag
 from celda.insight.memory import Kept
 
@@ -18,7 +18,7 @@ _COLOURS = (MODEL, BLUE, GREEN, PURPLE, TEAL)
 _DEEPEST = 1e-12  # below, a gradient in single precision is none
 
 
-def gradient_figure(found: Mapping[str, GradientByLag], theme: Theme, *, step: str = "step") -> Figure:
+def gradient_figure(found: Mapping[str, GradientByLag], theme: Theme = LIGHT, *, step: str = "step") -> Figure:
     """The norm of the gradient by lag, of several layers or several moments of one, on a logarithmic scale.
 
     Left of the states, as a part of what it is at lag 0; right of the inputs.
@@ -36,7 +36,7 @@ def gradient_figure(found: Mapping[str, GradientByLag], theme: Theme, *, step: s
             axis.plot(np.arange(len(norm)), norm, color=colour, linewidth=1.8, label=name)
         finish(axis, title)
         axis.set_yscale("log")
-        axis.set_xlabel(f"k: how many steps ({step}) before the end" if step != "step" else "k: steps before the end")
+        axis.set_xlabel("k: steps before the end" + (f" (a step is {step})" if step != "step" else ""))
     axes[0].set_ylabel("norm, as a part of that at k = 0")
     axes[1].set_ylabel("norm of d h / d x")
     axes[0].axhline(1.0, color=QUIET, linewidth=0.8, linestyle=":")
@@ -64,10 +64,3 @@ def kept_figure(found: Kept, theme: Theme) -> Figure:
     axis.set_ylabel("part that is left")
     axis.legend(frameon=False, loc="upper right")
     return figure
-
-
-def moments(found: Sequence[GradientByLag], every: int = 1) -> dict[str, GradientByLag]:
-    """Gradients that were taken during a training, one an epoch, as a figure wants them: named after their moment."""
-    last = len(found) - 1
-    shown = [k for k in range(len(found)) if k in (0, last) or k % every == 0]
-    return {("before" if not k else "after" if k == last else f"epoch {k}"): found[k] for k in shown}

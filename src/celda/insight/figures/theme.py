@@ -74,19 +74,15 @@ def step_axis(axis: Axes, labels: Sequence[object]) -> None:
         places = range(count) if count <= _ALL else _spread(count)
         axis.set_xticks(list(places), [_visible(str(labels[place])) for place in places])
         return
-    stamps = pd.Series(pd.to_datetime(pd.Series(list(labels)))) if _are_times(labels) else None
-    places = _spread(count)
-    axis.set_xticks(list(places), [str(labels[p]) if stamps is None else _stamp(stamps, p) for p in places])
-
-
-def _are_times(labels: Sequence[object]) -> bool:
-    return all(isinstance(label, np.datetime64 | pd.Timestamp) for label in labels)
-
-
-def _stamp(stamps: pd.Series, place: int) -> str:
-    stamp = stamps.iloc[place]
-    hours = (stamps.dt.normalize() != stamps).any()
-    return f"{stamp:%a %d %b}" + (f"\n{stamp:%H:%M}" if hours else f"\n{stamp:%Y}")
+    if not all(isinstance(label, np.datetime64 | pd.Timestamp) for label in labels):
+        axis.set_xticks(_spread(count), [str(labels[place]) for place in _spread(count)])
+        return
+    stamps = pd.Series(pd.to_datetime(pd.Series(list(labels))))
+    days = np.flatnonzero(stamps.dt.normalize() == stamps)
+    hours = len(days) < count
+    places = days.tolist() if hours and 1 < len(days) <= _TICKS else _spread(count)
+    below = "%H:%M" if hours else "%Y"
+    axis.set_xticks(places, [f"{stamps.iloc[place]:%a %d %b\n{below}}" for place in places])
 
 
 def _spread(count: int) -> list[int]:

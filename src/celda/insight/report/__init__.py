@@ -28,7 +28,7 @@ def explain(subject: Subject, folder: str | Path, *, step: int = -1) -> dict[str
     """
     folder = Path(folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / REPORT).is_file()):
-        raise CeldaError(f"{folder} exists and holds no report: name another with out=, so that nothing is lost.")
+        raise CeldaError(f"{folder} exists and holds no report: name another folder, so that nothing is lost.")
     page = write(subject, step)
     with written_aside(folder) as aside:
         aside.mkdir()

@@ -62,10 +62,9 @@ def write(subject: Subject, step: int) -> Page:
 def _head(page: Page, subject: Subject, seen: _Seen) -> None:
     page.raw(f"<h1>{html.escape(subject.title)}</h1>")
     page.say(
-        "This page opens a trained recurrent network and shows what happens inside it. It reads a "
-        "sequence step by step, "
-        "and at every step its units decide what to keep, what to take in and what to show. Every number and every "
-        "figure here was measured on this model, with this data.",
+        "This page opens a trained recurrent network and shows what happens inside it. It reads a sequence step by "
+        "step, and at every step its units decide what to keep, what to take in and what to show. Every number and "
+        "every figure here was measured on this model, with this data.",
         kind="lead",
     )
     page.links()
@@ -77,9 +76,9 @@ def _cell(page: Page, seen: _Seen) -> None:
     page.section("cell", f"The cell: {cell.name}")
     page.say(
         html.escape(cell.doc.partition("\n")[0]),
-        f"Each of the {seen.recording.layer.hidden_size} units computes these equations at every step; "
-        "x is the input, t the step, σ a curve from 0 to 1, tanh one from −1 to 1, and ⊙ multiplies unit by unit. "
-        "The letters W, R and b are what was learned.",
+        f"Each of the {seen.recording.layer.hidden_size} units computes these equations at every step; x is the "
+        "input, t the step, σ a curve from 0 to 1, tanh one from −1 to 1, and ⊙ multiplies unit by unit. The "
+        "letters W, R and b are what was learned.",
     )
     page.raw(f"<pre>{html.escape(cell.equations())}</pre>")
     page.points(f"<b>{r.name}</b>, {_article(r.kind)}: {words.purpose(r)}." for r in roles(cell).values())
@@ -104,10 +103,9 @@ def _time(page: Page, seen: list[_Seen]) -> None:
             page.say("; ".join(found) + ".", kind="found")
         page.figure(
             f"values-{number + 1}",
-            f"{part.title}, unit by unit: each row is a unit, each column a step. Of a gate, paper is "
-            f"closed and dark (or "
-            "bright) is open; of the others, red is above 0 and blue below. In each picture the "
-            "units are sorted by mean.",
+            f"{part.title}, unit by unit: each row is a unit, each column a step. Of a gate, the colour of the page "
+            "means closed and the strongest blue open; of the others, red is above 0 and blue below. In each "
+            "picture the units are sorted by their mean.",
             partial(figures.heat_figure, recording, part),
         )
 
@@ -119,18 +117,15 @@ def _open(page: Page, seen: list[_Seen]) -> None:
     page.section("open", "How open the gates stand")
     batch, steps = seen[0].recording.x.shape[1], seen[0].recording.x.shape[0]
     page.say(
-        f"Over all {batch} sequences of {steps} steps, not only the one above "
-        f"({html.escape(seen[0].part.title)}). A gate "
-        f"below {CLOSED} is as good as closed, above {OPEN} as good as open; there it is “saturated”, "
-        f"its curve is flat, "
-        "and training hardly moves it.",
+        f"Over all {batch} sequences of {steps} steps, not only the one above ({html.escape(seen[0].part.title)}). A "
+        f"gate below {CLOSED} is as good as closed, above {OPEN} as good as open; there it is “saturated”, its curve "
+        "is flat, and training hardly moves it.",
     )
     page.points(words.of_openness(one) for one in found)
     page.figure(
         "open",
-        "Left: the part of all values that is closed, between, and open. Right: a mark for every "
-        "unit; at the lower right "
-        "are units whose gate is open nearly all the time, at the upper left those whose gate is closed.",
+        "Left: the part of all values that is closed, between, and open. Right: a mark for every unit; at the lower "
+        "right are units whose gate is open nearly all the time, at the upper left those whose gate is closed.",
         lambda theme: figures.openness_figure(found, theme),
     )
 
@@ -139,10 +134,9 @@ def _memory(page: Page, seen: _Seen) -> None:
     recording, part = seen.recording, seen.part
     page.section("memory", "How far back it remembers")
     page.say(
-        "If an input long ago were a little different, would the output now be different? The "
-        "gradient answers that: it "
-        "is how much the output moves for a small push, and it is what the network learns from. In a plain recurrent "
-        "network it shrinks at every step back (it “vanishes”) or grows (it “explodes”).",
+        "If an input long ago were a little different, would the output now be different? The gradient answers "
+        "that: it is how much the output moves for a small push, and it is what the network learns from. In a plain "
+        "recurrent network it shrinks at every step back (it “vanishes”) or grows (it “explodes”).",
     )
     if recording.layer.bidirectional:
         page.say("This layer reads in both directions, so that “how long ago” has two meanings; the curve is left out.")
@@ -153,9 +147,8 @@ def _memory(page: Page, seen: _Seen) -> None:
             page.say(sentence, kind="found")
         page.figure(
             "gradient",
-            "The gradient by lag, on a logarithmic scale: each line further down is ten (or more) "
-            "times weaker. “Before "
-            "the training” is the same layer with fresh random weights.",
+            "The gradient by lag, on a logarithmic scale: each line further down is ten (or more) times weaker. "
+            "“Before the training” is the same layer with fresh random weights.",
             lambda theme: figures.gradient_figure(
                 {"after the training": now, "before the training": before}, theme, step=part.step
             ),
@@ -163,21 +156,21 @@ def _memory(page: Page, seen: _Seen) -> None:
     ways = [one for one in kept(recording) if one.place == 0 and one.state == memory_state(recording.cell)]
     if not ways:
         page.say(
-            "This cell has no gate or sum that hands its state straight on: what it held goes through a matrix and a "
-            "curve at every step, and that is why plain recurrent networks forget."
+            "This cell has no gate or sum that hands its state straight on: what it held goes through a matrix and "
+            "a curve at every step, and that is why plain recurrent networks forget."
         )
     for one in ways:
         page.heading("What the gates alone leave")
         page.say(
-            "The old memory is multiplied by its gate at every step, so what is left of it after k "
-            "steps is the product "
-            "of k such numbers. A gate of 0.5 leaves a thousandth after ten steps; a gate of 0.99 leaves nine tenths.",
+            "The old memory is multiplied by its gate at every step, so what is left of it after k steps is the "
+            "product of k such numbers. A gate of 0.5 leaves a thousandth after ten steps; a gate of 0.99 leaves "
+            "nine tenths.",
         )
         page.say(words.of_kept(one, part.step), kind="found")
         page.figure(
             "kept",
-            "The product of the gates by lag, at the end of the sequences. It leaves out what goes "
-            "through the matrices.",
+            "The product of the gates by lag, at the end of the sequences. It leaves out what goes through the "
+            "matrices.",
             partial(figures.kept_figure, one),
         )
 
@@ -194,10 +187,9 @@ def _inputs(page: Page, question: Question) -> None:
     )
     most = int(abs(added).argmax())
     page.say(
-        f"The two answers differ by {words.number(after - before)}; the shares of the {len(added)} "
-        f"steps sum up to that, "
-        f"but for {found.gap:.1e} of it. The step that counts most is {words.when(question.labels[most])}: it adds "
-        f"{words.number(float(added[most]))}.",
+        f"The two answers differ by {words.number(after - before)}; the shares of the {len(added)} steps sum up to "
+        f"that, to within {max(found.gap, 1e-4):.2%} of it. The step that counts most is "
+        f"{words.when(question.labels, most)}: it adds {words.number(float(added[most]))}.",
         kind="found",
     )
     page.figure(
@@ -213,11 +205,9 @@ def _tracking(page: Page, seen: _Seen) -> None:
         return
     page.section("units", "Units that follow something")
     page.say(
-        "Sometimes a single unit follows something that one can name. With many units one of them "
-        "will follow anything a "
-        "little, by chance. So the best unit is picked in the first half of the sequences and judged "
-        "in the second half, "
-        "which had no part in the choice.",
+        "Sometimes a single unit follows something that one can name. With many units one of them will follow "
+        "anything a little, by chance. So the best unit is picked in the first half of the sequences and judged in "
+        "the second half, which had no part in the choice.",
     )
     state = memory_state(recording.cell)
     values = recording.traced[state][-1]
@@ -228,12 +218,12 @@ def _tracking(page: Page, seen: _Seen) -> None:
         return
     page.table(
         ("what", "unit", "measure", "where it was picked", "on the other half"),
-        [(f.target, str(f.unit), f.measure, f"{f.chosen:.2f}", f"{f.held_out:.2f}") for f in found],
+        [(f.target, str(f.unit), f.measure, words.signed(f.chosen, 2), words.signed(f.held_out, 2)) for f in found],
         numbers=("unit", "where it was picked", "on the other half"),
     )
     page.say(
-        "r is the correlation: 1 or −1 if the unit moves exactly with it, 0 if not at all. AUC is for a yes or no: the "
-        "chance that the unit is higher in a yes than in a no; 0.5 is a coin, 1 or 0 is perfect.",
+        "r is the correlation: 1 or −1 if the unit moves exactly with it, 0 if not at all. AUC is for a yes or no: "
+        "the chance that the unit is higher in a yes than in a no; 0.5 is a coin, 1 or 0 is perfect.",
     )
     strong = [one for one in found if one.strength >= _WEAK]
     if not strong:
@@ -250,12 +240,10 @@ def _walk(page: Page, seen: _Seen, walked: Walk) -> None:
     part, cell = seen.part, seen.recording.cell
     page.section("step", "One step by hand")
     page.say(
-        f"Here is step {walked.step + 1} of {len(part.labels)} "
-        f"({html.escape(words.when(part.labels[walked.step]))}) as "
-        f"unit {walked.unit} computes it, the unit whose memory changes most in this step. Under each "
-        f"equation stand its "
-        "numbers: of each sum, first what comes from the input, then what comes from the states, then the bias. With a "
-        "pocket calculator you get the same.",
+        f"Here is step {walked.step + 1} of {len(part.labels)} ({html.escape(words.when(part.labels, walked.step))}) "
+        f"as unit {walked.unit} computes it, the unit whose memory changes most in this step. Under each equation "
+        "stand its numbers: of each sum, first what comes from the input, then what comes from the states, then the "
+        "bias. With a pocket calculator you get the same, but for the last digit.",
     )
     for line in walked.lines:
         left, _, right = line.equation.partition(" = ")
@@ -283,12 +271,11 @@ def _care(page: Page) -> None:
     page.section("care", "How to read this with care")
     page.points(
         (
-            "A gate tells how a value is passed on, not why. What a unit means to the whole, only a "
-            "test tells in which "
-            "that unit is changed.",
-            "The effective memory is that of one layer between its input and its last output. What "
-            "the network does with "
-            "that output, and what goes past the layer, is not in it; integrated gradients hold the whole network.",
+            "A gate tells how a value is passed on, not why. What a unit means to the whole, only a test tells in "
+            "which that unit is changed.",
+            "The effective memory is that of one layer between its input and its last output. What the network does "
+            "with that output, and what goes past the layer, is not in it; integrated gradients hold the whole "
+            "network.",
             "Integrated gradients depend on the baseline: they answer “why this rather than that”.",
             "A unit that follows a column need not be used for it. A correlation is no cause.",
             "The sequences here may be ones that the network has learned from.",

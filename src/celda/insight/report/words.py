@@ -57,8 +57,8 @@ def of_openness(one: Openness) -> str:
     said = f"<b>{one.role.name}</b>, the {one.role.kind}, stands at {mean:.2f} on average"
     if one.saturated > 0.5:
         return (
-            f"{said} and is nearly always saturated: {percent(closed)} closed, {percent(opened)} open. It "
-            f"works like a switch."
+            f"{said} and is nearly always saturated: {percent(closed)} closed, {percent(opened)} open. It works like "
+            "a switch."
         )
     if one.saturated < 0.05:
         return f"{said} and is hardly ever fully open or closed: it works like a dimmer, not like a switch."
@@ -69,18 +69,19 @@ def of_average(role: Role, mean: np.ndarray, labels: Sequence[object]) -> str:
     """When a gate is most and least open."""
     high, low = int(mean.argmax()), int(mean.argmin())
     return (
-        f"<b>{role.name}</b> ({role.kind}) is most open at {when(labels[high])} ({mean[high]:.2f}) and least at "
-        f"{when(labels[low])} ({mean[low]:.2f})"
+        f"<b>{role.name}</b> ({role.kind}) is most open at {when(labels, high)} ({mean[high]:.2f}) and least at "
+        f"{when(labels, low)} ({mean[low]:.2f})"
     )
 
 
-def when(label: object) -> str:
+def when(labels: Sequence[object], place: int) -> str:
     """A step as one says it."""
+    label = labels[place]
     if isinstance(label, np.datetime64):
         import pandas as pd
 
-        stamp = pd.Timestamp(label)
-        return f"{stamp:%a %d %b, %H:%M}" if stamp.normalize() != stamp else f"{stamp:%a %d %b %Y}"
+        hours = any(stamp != stamp.normalize() for stamp in map(pd.Timestamp, labels))  # type: ignore[arg-type]
+        return f"{pd.Timestamp(label):{'%a %d %b, %H:%M' if hours else '%a %d %b %Y'}}"
     return f"“{label}”" if isinstance(label, str) else str(label)
 
 
@@ -90,15 +91,14 @@ def of_gradient(now: GradientByLag, before: GradientByLag, step: str) -> list[st
     reach, first = now.reach(), before.reach()
     far = "that is as far as it reads" if reach == last else f"of the {last + 1} that it reads"
     found = [
-        f"<b>Effective memory: {steps(reach, step)}</b>, {far}. An input so long ago still moves the output at least a "
-        f"tenth as much as the one that moves it most. Before the training it was {steps(first, step)}."
+        f"<b>Effective memory: {steps(reach, step)}</b>, {far}. An input so long ago still moves the output at least "
+        f"a tenth as much as the one that moves it most. Before the training it was {steps(first, step)}."
     ]
     left, fresh = now.factor(last), before.factor(last)
     what = "vanishes" if left < 1e-3 else "explodes" if left > 1e3 else "neither vanishes nor explodes"
     found.append(
-        f"On its way back over {steps(last, step)} the gradient of the states is multiplied by "
-        f"{number(left)}: over this "
-        f"length it {what}. With fresh weights it was {number(fresh)}."
+        f"On its way back over {steps(last, step)} the gradient of the states is multiplied by {number(left)}: over "
+        f"this length it {what}. With fresh weights it was {number(fresh)}."
     )
     return found
 
@@ -134,13 +134,14 @@ def of_line(line: Line) -> str:
         case "gate":
             return f"It lets {share} through."
         case "candidate":
-            return f"This is what might be written: {_signed(value)}."
+            return f"This is what might be written: {signed(value)}."
         case _ if line.before is not None:
             moved = value - line.before
             went = "rises" if moved > 0 else "falls"
-            return f"It was {_signed(line.before)} and {went} by {abs(moved):.3f} to {_signed(value)}."
+            return f"It was {signed(line.before)} and {went} by {abs(moved):.3f} to {signed(value)}."
     return ""
 
 
-def _signed(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
+def signed(value: float, digits: int = 3) -> str:
+    """A number to so many places, with the sign that printers use."""
+    return f"{value:.{digits}f}".replace("-", "−")

@@ -45,7 +45,7 @@ def test_what_a_state_is_multiplied_with_on_its_way():
 def constant(cell, gate, bias, **options):
     """A layer with all weights 0 but one gate's bias."""
     layer = celda.Recurrent(cell, 2, 3, dtype=torch.float64, **options)
-    blocks = [name for name in layer.cell.gates]
+    blocks = list(layer.cell.gates)
     with torch.no_grad():
         for array in layer.parameters():
             array.zero_()

@@ -76,8 +76,10 @@ def test_every_call_of_a_module_is_recorded_in_evaluation_and_nothing_changes():
     assert [one.name for one in found] == ["first", "second", "second"]
     torch.testing.assert_close(found[1].x, found[0].traced["h"][0])
     assert found[2].first["h"].eq(1).all()
-    assert pair.training and pair.drop.training
-    assert not pair.first._forward_hooks and pair.first._trace is None
+    assert pair.training
+    assert pair.drop.training
+    assert not pair.first._forward_hooks
+    assert pair.first._trace is None
 
 
 def test_of_one_sequence_without_a_batch():

@@ -111,7 +111,7 @@ class Explained:
         return {
             "Forecasts": f"the next {steps_in_words(f.h, freq)}, from the last {sizes.input_size}",
             "Data": self.source,
-            "Network": f"{f.name}, {layer.hidden_size} units, {layer.num_layers} layer(s); twice: one reads the window, "
+            "Network": f"{f.name}, {layer.hidden_size} units, layers: {layer.num_layers}; twice: one reads the window, "
             "the other goes on from its states over the horizon; a line from the window to the horizon goes past both",
             "A step": f"{_duration(freq, sizes.patch)}: the network reads {sizes.patch} value(s) at once",
             "Shown": f"the last window{whose} whose future is known",

@@ -18,7 +18,7 @@ FUNCTIONS |= {"softplus": lambda a: math.log1p(math.exp(a)), "max": max, "min": 
 
 def computed(written):
     """What a line of numbers comes to, as somebody with a pocket calculator finds it."""
-    text = written.replace("·", "*").replace(" mod ", " % ").replace(" = ", " == ")
+    text = written.replace("·", "*").replace("≥", ">=").replace(" mod ", " % ").replace(" = ", " == ")
     return eval(text, {"__builtins__": {}}, FUNCTIONS)
 
 

@@ -199,7 +199,7 @@ class Explained:
         stamps = panel.ds[begin[:, None] + np.arange(self.windows.input_size)]
         if np.issubdtype(stamps.dtype, np.datetime64):
             when = pd.DatetimeIndex(stamps.reshape(-1))
-            marks = {"weekend": when.dayofweek >= 5, f"night, 0 to {_NIGHT} o'clock": when.hour < _NIGHT}
+            marks = {"weekend": when.day_of_week >= 5, f"night, 0 to {_NIGHT} o'clock": when.hour < _NIGHT}
             for name, mark in marks.items():
                 found[name] = _by_step(np.asarray(mark, float).reshape(stamps.shape), lacking, patch) > 0.5
         return found

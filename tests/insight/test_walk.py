@@ -43,7 +43,7 @@ def test_a_step_of_the_lstm_as_it_is_written():
         layer.weight_hh_l0.fill_(-1.0)
     (one,) = record(layer, lambda: layer(torch.ones(2, 1, 1, dtype=torch.float64)))
     first, second = walk(one, 0), walk(one)
-    assert first.lines[0].numbers == ("σ(0.500 - 0.000 + 1.000)", "σ(1.500)")
+    assert first.lines[0].numbers == ("σ(0.500 + 0.000 + 1.000)", "σ(1.500)")
     assert first.lines[4].numbers == ("0.818 · 0.000 + 0.818 · 0.905",)
     assert second.step == 1
     h, c = (float(one.traced[name][0, 0, 0, 0]) for name in "hc")

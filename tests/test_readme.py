@@ -133,6 +133,15 @@ def test_the_page_on_options_runs(run):
     assert names["gated"].highway_weight_l3.shape == (32, 32)
 
 
+def test_the_page_on_insight_runs(run, tmp_path):
+    names = run("docs/insight.md")
+    kept = {name: one.factor(50) for name, one in names["gradients"].items()}
+    assert kept["LSTM, forget bias 1"] > 1e5 * kept["LSTM, forget bias 0"]
+    assert kept["LSTM, forget bias 0"] < 100 * kept["plain RNN"]
+    assert (tmp_path / "gradient.png").is_file()
+    assert (tmp_path / "runs/demo/explained/report.html").is_file()
+
+
 def test_the_page_on_streams_runs_and_its_model_learns(run):
     names = run("docs/streams.md")
     assert names["losses"][-1] < 0.6 * names["losses"][0]

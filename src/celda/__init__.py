@@ -16,7 +16,7 @@ _HOME = {
     **dict.fromkeys(("GRU", "LSTM", "RNN", "Recurrent", "Stepper", "Trace", "trace"), "celda.layers"),
     **dict.fromkeys(("Classifier", "Forecaster", "LanguageModel", "Tagger", "load"), "celda.tasks"),
 }
-_PARTS = ("cells", "data", "engines", "interchange", "language", "layers", "models", "tasks", "training")
+_PARTS = ("cells", "data", "engines", "insight", "interchange", "language", "layers", "models", "tasks", "training")
 
 __all__ = [
     "GRU",

@@ -107,7 +107,7 @@ def test_what_the_card_says_can_be_pasted(frame, tmp_path, monkeypatch):
     ],
 )
 def test_a_step_in_words(freq, words):
-    assert model_card._steps(2, freq) == words
+    assert model_card.steps_in_words(2, freq) == words
 
 
 def test_a_model_takes_the_place_of_a_model(fitted, saved):

@@ -13,6 +13,7 @@ from celda.cli.cells import cells
 from celda.cli.classify import classify
 from celda.cli.data import data
 from celda.cli.doctor import doctor
+from celda.cli.explain import explain
 from celda.cli.forecast import forecast
 from celda.cli.language import language, sample
 from celda.cli.runs import evaluate, predict, resume
@@ -33,7 +34,7 @@ app.add_typer(train, name="train")
 app.add_typer(cache, name="cache")
 for task in (forecast, language, classify, tag):
     train.command()(in_its_words(task))
-for command in (resume, evaluate, predict, sample, cells, data, doctor):
+for command in (resume, evaluate, predict, explain, sample, cells, data, doctor):
     app.command()(in_its_words(command))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from celda.language.cell import Cell
-from celda.language.expression import SCALAR, Node
+from celda.language.expression import LEAVES, REDUCTIONS, SCALAR, Node
 from celda.language.operations import OPERATIONS
 
 _SUM, _PRODUCT, _PREFIX, _ATOM = 3, 4, 5, 9
+_LOOKED_UP = (*LEAVES, "diagonal", *REDUCTIONS)  # of one unit, they are a number
 _LETTERS = {"ih": "W", "hh": "R", "hr": "P"}
 _FURTHER = "VUQS"  # the matrices of the keyword-only inputs
 
@@ -29,6 +31,23 @@ def latex(cell: Cell) -> str:
 def shown(cell: Cell, node: Node) -> str:
     """One value of the cell as text."""
     return _Printer(cell, _Text()).show(node)[0]
+
+
+def substituted(
+    cell: Cell, value: Callable[[Node], float], parts: Callable[[Node], Sequence[float]]
+) -> dict[str, tuple[str, ...]]:
+    """The right side of every equation with the numbers of one unit in the place of its letters, by name.
+
+    `value` gives the number of a node, `parts` the products of a linear map and its biases. Of a function there is a
+    second writing, with its argument summed up: `σ(0.1 + 0.4 - 0.2)`, `σ(0.300)`.
+    """
+    printer = _Numbers(cell, _Digits(), value, parts)
+    found: dict[str, tuple[str, ...]] = {}
+    for (_, right), (name, node) in zip(printer.equations(), cell.named.items(), strict=True):
+        summed = len(node.args) == 1 and OPERATIONS[node.op].text.endswith("({0})") and printer.names[node] == name
+        second = OPERATIONS[node.op].text.format(printer.style.number(value(node.args[0]))) if summed else right
+        found[name] = (right,) if second == right else (right, second)
+    return found
 
 
 class _Text:
@@ -53,6 +72,15 @@ class _Text:
 
     def operation(self, op: str) -> str:
         return OPERATIONS[op].text
+
+
+class _Digits(_Text):
+    """Plain text for numbers: to three places, without letters that stand for vectors."""
+
+    times = dot = " · "
+
+    def number(self, value: float) -> str:
+        return f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
 
 
 class _Latex:
@@ -173,3 +201,22 @@ class _Printer:
             return source
         repeat = source.removeprefix(base)
         return known[base] + "'" * (int(repeat) - 1 if repeat.isdigit() else 0)
+
+
+@dataclass
+class _Numbers(_Printer):
+    """The nodes of a cell as the numbers of one unit."""
+
+    value: Callable[[Node], float]
+    parts: Callable[[Node], Sequence[float]]
+
+    def show(self, node: Node, defining: bool = False) -> tuple[str, int]:
+        """The number of a node that has a name or is looked up, and the operations on such numbers as they are."""
+        if node.op == "number":
+            return _Text().number(node.value), _PREFIX if node.value < 0 else _ATOM
+        if node.op in _LOOKED_UP or (node in self.names and not defining):
+            number = self.value(node)
+            return self.style.number(number), _PREFIX if number < 0 else _ATOM
+        if node.op == "linear":
+            return " + ".join(map(self.style.number, self.parts(node))).replace("+ -", "- "), _SUM
+        return self._operation(node)

@@ -72,6 +72,29 @@ def memories(cell: Cell) -> tuple[Memory, ...]:
     return tuple(found.values())
 
 
+def carried(cell: Cell) -> dict[str, Polynomial]:
+    """What multiplies the old value of a state on its way straight into the new one, as a sum of products.
+
+    The forget gate alone for `c = f * c + i * g`; the number 1 for the memory of 1997, `c = c + i * g`. A state that
+    is not among them has no such way: what it was goes through matrices and functions only, as in a plain network.
+    """
+    found = {}
+    for name, new in cell.outputs.items():
+        old = next((node for node in cell.nodes if node.op == "state" and node.name == name), None)
+        whole = multiplied_out(new)
+        if old is not None and all(factors.count(old) < 2 for factors in whole):
+            found[name] = _times(whole, old)
+    return {name: factor for name, factor in found.items() if factor}
+
+
+def let_in(cell: Cell) -> dict[str, tuple[Gate, ...]]:
+    """The input gates of each state in `carried`: those in products that are added to what is carried over."""
+    return {
+        name: tuple(_inputs(cell, {f: n for f, n in multiplied_out(cell.outputs[name]).items() if not _holds(f, name)}))
+        for name in carried(cell)
+    }
+
+
 def shift(cell: Cell, gate: Node) -> Shift:
     """Where the bias of a gate is kept: biases of linear maps first, then parameters of the cell's own."""
     total = multiplied_out(gate.args[0])
@@ -156,8 +179,17 @@ def _drawn(new: Polynomial, mask: Node, drawn: int) -> Polynomial:
     return {factors: number for factors, number in total.items() if number}
 
 
+def _holds(factors: tuple[Node, ...], state: str) -> bool:
+    return any(node.op == "state" and node.name == state for node in factors)
+
+
+def _times(new: Polynomial, old: Node) -> Polynomial:
+    """What `old` is multiplied with in a sum of products."""
+    return {tuple(n for n in factors if n is not old): number for factors, number in new.items() if old in factors}
+
+
 def _memory(cell: Cell, name: str, old: Node, new: Polynomial) -> Memory | None:
-    kept = {tuple(n for n in factors if n is not old): number for factors, number in new.items() if old in factors}
+    kept = _times(new, old)
     if any(factors.count(old) > 1 for factors in new):
         return None
     gates = [node for factors in kept for node in factors]

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from celda.drawing import ACTUAL, MODEL, QUIET, bands, finish, legend, lone, panels, words
 from celda.files import written_aside
 from celda.tasks import metrics
 from celda.tasks.backtest import Backtest
-from celda.tasks.drawing import ACTUAL, MODEL, QUIET, bands, finish, legend, lone, panels, words
 from celda.training import History
 
 _OTHERS = {"ridge": "#2c6fad", "seasonal_naive": "#7aa35a"}

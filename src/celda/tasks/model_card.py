@@ -26,7 +26,7 @@ def forecaster_card(forecaster: Forecaster, directory: Path) -> str:
     ends = [str(stamp) for stamp in f.trained_until_.values()]
     until = ends[0] if len(set(ends)) == 1 else f"{min(ends)} to {max(ends)}"
     rows = [
-        ("forecasts", f"the next {_steps(f.h, preprocessor.freq)}, from the last {sizes.input_size} steps"),
+        ("forecasts", f"the next {steps_in_words(f.h, preprocessor.freq)}, from the last {sizes.input_size} steps"),
         ("series", f"{len(preprocessor.ids):,}, learnt from until {until}"),
         ("covariates", ", ".join((*f.past, *f.future, *f.static)) or "none"),
         ("calendar", ", ".join(preprocessor.calendar) or "none"),
@@ -58,7 +58,7 @@ def markdown(scores: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _steps(count: int, freq: str) -> str:
+def steps_in_words(count: int, freq: str) -> str:
     """Steps in words: "24 steps of 1 hour"; with the pandas frequency where it is none of the common ones."""
     name = freq.partition("-")[0]
     unit = name.lstrip("0123456789")

@@ -1,0 +1,86 @@
+"""What each gate is for, how open it stands, and what it keeps."""
+
+import math
+
+import pytest
+import torch
+
+import celda
+from celda.cells import CELLS
+from celda.insight import kept, memory_state, openness, record, roles
+from celda.language.roles import carried
+
+WANTED = {
+    "lstm": {"i": "input gate", "f": "forget gate", "g": "candidate", "c": "memory", "o": "output gate", "h": "output"},
+    "gru": {"r": "gate", "z": "update gate", "n": "candidate", "h": "memory and output"},
+    "rnn": {"h": "memory and output"},
+    "coupled_lstm": {"i": "update gate", "g": "candidate", "c": "memory", "o": "output gate", "h": "output"},
+    "lstm_nfg": {"i": "input gate", "g": "candidate", "c": "memory", "o": "output gate", "h": "output"},
+    "lstm_1997": {"i": "input gate", "g": "candidate", "o": "output gate", "c": "memory", "h": "output"},
+}
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_the_roles_of_shipped_cells(name):
+    assert {role.name: role.kind for role in roles(CELLS[name]).values()} == WANTED[name]
+
+
+def test_every_cell_has_one_memory_and_its_gates_lie_between_closed_and_open():
+    for cell in CELLS.values():
+        kinds = [role.kind for role in roles(cell).values()]
+        assert sum("memory" in kind for kind in kinds) == 1, cell
+        assert memory_state(cell) in cell.states
+
+
+def test_what_a_state_is_multiplied_with_on_its_way():
+    one = {name: [*carried(CELLS[name]).values()] for name in ("lstm_1997", "lstm_nfg")}
+    assert one["lstm_1997"] == one["lstm_nfg"] == [{(): 1.0}]
+    assert carried(CELLS["rnn"]) == carried(CELLS["indrnn"]) == {}
+    z = CELLS["gru"].gates["z"]
+    assert carried(CELLS["gru"]) == {"h": {(z,): 1.0}}
+    f = CELLS["mgu"].gates["f"]
+    assert carried(CELLS["mgu"]) == {"h": {(): 1.0, (f,): -1.0}}
+
+
+def constant(cell, gate, bias, **options):
+    """A layer with all weights 0 but one gate's bias."""
+    layer = celda.Recurrent(cell, 2, 3, dtype=torch.float64, **options)
+    blocks = list(layer.cell.gates)
+    with torch.no_grad():
+        for array in layer.parameters():
+            array.zero_()
+        at = blocks.index(gate) * 3
+        layer.bias_ih_l0[at : at + 3] = torch.tensor(bias, dtype=torch.float64)
+    return layer
+
+
+def test_the_product_of_the_forget_gates_by_hand():
+    layer = constant("lstm", "f", [0.0, 1.0, math.log(9)])
+    (found,) = kept(record(layer, lambda: layer(torch.zeros(5, 2, 2, dtype=torch.float64)))[0])
+    gate = torch.tensor([0.5, 1 / (1 + math.exp(-1)), 0.9], dtype=torch.float64)
+    torch.testing.assert_close(found.left, gate ** torch.arange(6, dtype=torch.float64).unsqueeze(1))
+    torch.testing.assert_close(found.half_life, math.log(0.5) / gate.log())
+    assert found.quantile(0.5) == pytest.approx(math.log(0.5) / math.log(gate[1]))
+
+
+def test_a_coupled_gate_keeps_what_it_does_not_let_in_and_1997_keeps_all():
+    coupled = constant("coupled_lstm", "i", [math.log(1 / 9)] * 3)
+    (found,) = kept(record(coupled, lambda: coupled(torch.zeros(2, 1, 2, dtype=torch.float64)))[0])
+    torch.testing.assert_close(found.left[1], torch.full((3,), 0.9, dtype=torch.float64))
+    first = celda.Recurrent("lstm_1997", 2, 3)
+    (found,) = kept(record(first, lambda: first(torch.randn(4, 1, 2)))[0])
+    assert found.left.eq(1).all()
+    assert found.half_life.isinf().all()
+    assert kept(record(plain := celda.RNN(2, 3), lambda: plain(torch.randn(4, 1, 2)))[0]) == []
+
+
+def test_how_open_a_gate_stands_counts_real_steps_only():
+    layer = constant("lstm", "f", [-3.0, 0.0, 3.0])
+    x, lengths = torch.zeros(6, 2, 2, dtype=torch.float64), torch.tensor([6, 1])
+    found = {one.role.name: one for one in openness(record(layer, lambda: layer(x, lengths=lengths)))}
+    assert set(found) == {"i", "f", "o"}
+    assert found["f"].closed.tolist() == [1, 0, 0]
+    assert found["f"].open.tolist() == [0, 0, 1]
+    assert found["f"].saturated == pytest.approx(2 / 3)
+    torch.testing.assert_close(found["f"].mean[0], torch.sigmoid(torch.tensor(-3.0, dtype=torch.float64)))
+    assert found["i"].mean.tolist() == [0.5] * 3

@@ -13,13 +13,14 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from celda import CeldaError
 from experiments import page
-from experiments.experiment import FOLDER, Run, find, names
+from experiments.experiment import FOLDER, Column, Run, find, names
 from experiments.result import Result
 
 
@@ -29,19 +30,22 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def perform(run: Run, path: Path, seeds: int | None = None) -> Result:
-    """All seeds of a run, one after another; the file is written after each."""
-    figures, seconds, result = [], [], None
-    for seed in range(run.seeds if seeds is None else seeds):
+def perform(run: Run, columns: Sequence[Column], path: Path, seeds: int | None = None, resume: bool = False) -> None:
+    """All seeds of a run, one after another; the file is written after each, and the columns' figures are told.
+
+    With `resume` those that are in the file are not run again, if they are of the same setting.
+    """
+    figures, seconds = [], []
+    if resume and path.exists() and (before := Result.read(path)).is_of(run.config):
+        figures, seconds = before.figures, before.seconds
+    for seed in range(len(figures), run.seeds if seeds is None else seeds):
         began = time.process_time()
         figures.append(run.once(run.config, seed))
         seconds.append(round(time.process_time() - began, 1))
-        result = Result.now(run.config, list(range(seed + 1)), figures, seconds)
-        result.write(path)
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in figures[-1].items() if value is not None)
+        Result.now(run.config, list(range(seed + 1)), figures, seconds).write(path)
+        latest = {column.figure: figures[-1].get(column.figure) for column in columns}
+        shown = ", ".join(f"{name} {value:.5g}" for name, value in latest.items() if value is not None)
         say(f"  {run.name}, seed {seed}: {shown} ({seconds[-1]:.0f} s)")
-    assert result is not None
-    return result
 
 
 def chosen(experiment_name: str, options: argparse.Namespace) -> list[Run]:
@@ -64,7 +68,13 @@ def run_all(options: argparse.Namespace) -> None:
     for name in options.names or names():
         say(name)
         for run in chosen(name, options):
-            perform(run, options.out / name / "results" / f"{run.name}.json", options.seeds)
+            perform(
+                run,
+                find(name).columns,
+                options.out / name / "results" / f"{run.name}.json",
+                options.seeds,
+                options.resume,
+            )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--full", action="store_true", help="the long runs too")
     run.add_argument("--only", nargs="+", metavar="RUN", help="some runs of one experiment")
     run.add_argument("--seeds", type=int, choices=range(1, 101), metavar="N", help="1 to 100; each run has its own")
+    run.add_argument("--resume", action="store_true", help="keep the seeds that are there, of the same setting")
     run.add_argument("--data", type=Path, help="the folder of real data (or CELDA_DATA)")
     run.add_argument("--out", type=Path, default=FOLDER, help="write the results there, and no pages")
     return made

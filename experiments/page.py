@@ -126,9 +126,13 @@ def detail(name: str, folder: Path = FOLDER) -> str:
     for run, result in found.items():
         setting = ", ".join(f"{key} {value}" for key, value in result.config.items())
         versions = ", ".join(f"{key} {value}" for key, value in result.versions.items())
-        figures = list(dict.fromkeys(key for one in result.figures for key in one))
+        figures = list(dict.fromkeys(column.figure for column in experiment.columns))
         seeds = [
-            [str(seed), *("–" if one.get(f) is None else f"{one[f]:.5g}" for f in figures), f"{seconds:.0f} s"]
+            [
+                str(seed),
+                *("–" if (value := one.get(f)) is None else f"{value:.5g}" for f in figures),
+                f"{seconds:.0f} s",
+            ]
             for seed, one, seconds in zip(result.seeds, result.figures, result.seconds, strict=True)
         ]
         parts += [f"## {run}", f"{setting}.", f"{result.date}; {versions}; {result.machine}."]

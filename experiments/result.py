@@ -46,6 +46,10 @@ class Result:
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
         return cls(asdict(config), list(seeds), list(figures), list(seconds), today, versions, machine)
 
+    def is_of(self, config: Any) -> bool:
+        """Whether it was found with this setting."""
+        return self.config == json.loads(json.dumps(asdict(config)))
+
     def of(self, figure: str) -> list[float]:
         """One figure of all seeds that have it."""
         return [value for one in self.figures if (value := one.get(figure)) is not None]

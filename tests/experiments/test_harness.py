@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import json
 
 import pytest
 import torch
@@ -51,7 +50,7 @@ def test_every_result_is_of_the_setting_that_stands_there():
     for name in names():
         runs = {run.name: run for run in find(name).runs}
         for run, result in results(name).items():
-            assert result.config == json.loads(json.dumps(dataclasses.asdict(runs[run].config))), (name, run)
+            assert result.is_of(runs[run].config), (name, run)
             assert result.seeds == list(range(len(result.figures)))
         assert {path.stem for path in (FOLDER / name / "results").glob("*.json")} <= set(runs)
 
@@ -65,21 +64,29 @@ def test_checks_and_columns_name_runs_and_figures_that_are_there(name):
     assert not found or {column.figure for column in experiment.columns} <= figures
 
 
-def test_a_result_comes_back_from_its_file_and_a_stopped_run_leaves_its_seeds(tmp_path):
+def test_a_stopped_run_leaves_its_seeds_and_goes_on_from_them(tmp_path):
+    ran, path, columns = [], tmp_path / "some.json", [Column("n", "n")]
+
     def once(config, seed):
-        if seed == 2:
+        ran.append(seed)
+        if ran == [0, 1, 2]:
             raise KeyboardInterrupt
         return {"n": seed, "never": None}
 
-    run = Run("some", Training("lstm", 4, 0.01, 100), once)
+    run = Run("some", Training("lstm", 4, 0.01, 100), once, seeds=4)
     with pytest.raises(KeyboardInterrupt):
-        perform(run, tmp_path / "some.json")
-    result = Result.read(tmp_path / "some.json")
+        perform(run, columns, path)
+    result = Result.read(path)
     assert (result.seeds, result.of("n"), result.of("never")) == ([0, 1], [0, 1], [])
     assert [path.name for path in tmp_path.iterdir()] == ["some.json"]
     assert page.shown(Column("n", ""), result) == "0 (0 to 1)"
     assert page.shown(Column("never", ""), result) == "–"
     assert page.shown(Column("n", "", over="best"), result) == "1"
+    perform(run, columns, path, resume=True)
+    assert ran == [0, 1, 2, 2, 3]
+    assert Result.read(path).of("n") == [0, 1, 2, 3]
+    perform(dataclasses.replace(run, config=Training("gru", 4, 0.01, 100)), columns, path, seeds=1, resume=True)
+    assert (ran[5:], Result.read(path).seeds) == ([0], [0])
 
 
 @pytest.mark.parametrize(

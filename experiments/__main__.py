@@ -4,6 +4,7 @@ python -m experiments list
 python -m experiments run                                       # the quick set
 python -m experiments run 1997_hochreiter_adding                # one of them; --full: with its long runs
 python -m experiments run 1997_hochreiter_adding --only lstm_100 --seeds 1
+python -m experiments run --full --resume                       # what is not there yet
 python -m experiments page                                      # docs/results.md anew, from the results
 """
 

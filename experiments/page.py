@@ -52,10 +52,13 @@ def shown(column: Column, result: Result) -> str:
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
-def verdict(check: Check, found: Mapping[str, Result]) -> str:
-    """Whether it was found, or that it was not run."""
-    if missing := [run for run in check.runs if run not in found]:
+def verdict(check: Check, experiment: Experiment, found: Mapping[str, Result]) -> str:
+    """Whether it was found, or that it was not run, or not from all seeds."""
+    if missing := [name for name in check.runs if name not in found]:
         return f"not run: {', '.join(missing)}"
+    wanted = {run.name: run.seeds for run in experiment.runs}
+    if short := [name for name in check.runs if len(found[name].seeds) < wanted[name]]:
+        return f"not run to the end: {', '.join(short)}"
     return "**yes**" if check.holds(found) else "**no**"
 
 
@@ -84,7 +87,7 @@ def section(name: str, experiment: Experiment, found: Mapping[str, Result], pict
         flowing(experiment.claim),
         f"**Ours.** {flowing(experiment.setting)}",
         table(head, [line(run, experiment, found, published) for run in experiment.runs]),
-        "\n".join(f"- {check.says}: {verdict(check, found)}." for check in experiment.checks),
+        "\n".join(f"- {check.says}: {verdict(check, experiment, found)}." for check in experiment.checks),
     ]
     if experiment.why:
         parts.append(flowing(experiment.why))
@@ -96,7 +99,7 @@ def section(name: str, experiment: Experiment, found: Mapping[str, Result], pict
 def overview(found: Mapping[str, Mapping[str, Result]]) -> str:
     """All checks."""
     lines = [
-        [f"[{find(name).title}](#{anchor(find(name).title)})", check.says, verdict(check, found[name])]
+        [f"[{find(name).title}](#{anchor(find(name).title)})", check.says, verdict(check, find(name), found[name])]
         for name in names()
         for check in find(name).checks
     ]

@@ -84,12 +84,12 @@ def draw(results: Mapping[str, Result], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for name, result in results.items():
         axes.semilogy(LAGS, [result.mean(f"h{lag}") for lag in LAGS], marker=".", label=name.replace("_", " "))
     axes.set(xlabel="lag k, in steps", ylabel="‖dL/dh(T−k)‖ / ‖dL/dh(T)‖", ylim=(1e-22, 30))
     axes.set_title("The gradient by lag, before training", loc="left")
-    axes.legend(frameon=False, ncols=2)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

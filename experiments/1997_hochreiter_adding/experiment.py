@@ -56,5 +56,7 @@ gates start with memories of up to T steps (chrono).""",
             ("lstm_500",),
         ),
     ),
-    why="",
+    why="""At T = 100 the LSTM needs less than half of the paper's sequences: Adam, the full gradient and gates that
+start with long memories. More of its sequences are wrong than in the paper, since it stops at a mean error of
+.001, and the paper goes on until 2,000 sequences on end are right.""",
 )

@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types imports pytest coverage bench bench-cells clean
+.PHONY: demo test lint types imports pytest coverage bench bench-cells experiments experiments-full clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Celda needs Python 3.11 or newer, and %s is %s: install one and say  make PYTHON=python3.11" % (sys.executable, sys.version.split()[0]))'
@@ -42,6 +42,12 @@ bench: $(VENV)/.bench  ## the speed beside the peers, where the contract tests a
 
 bench-cells: $(VENV)/.ready  ## the speed of every cell, and of the LSTM with every option
 	$(BIN)/python -m benchmarks.cells --out benchmarks/results
+
+experiments: $(VENV)/.ready  ## the papers' claims, run again: see docs/results.md; the real data from CELDA_DATA
+	$(BIN)/python -m experiments run
+
+experiments-full: $(VENV)/.ready  ## the same with the long runs
+	$(BIN)/python -m experiments run --full
 
 clean:
 	rm -rf $(VENV) runs dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 from celda.cli.classify import classify
+from celda.cli.explain import explain
 from celda.cli.forecast import forecast
 from celda.cli.language import language, sample
 from celda.cli.runs import predict
@@ -38,9 +39,9 @@ def test_arguments_are_said_as_options(python, here):
 
 
 def test_all_options_are_there():
-    commands = forecast, language, sample, classify, tag
+    commands = forecast, language, sample, classify, tag, explain
     here = {"--" + name.replace("_", "-") for one in commands for name in inspect.signature(one).parameters}
-    assert set(OPTIONS.values()) == here - {"--data", "--text", "--prime", "--run", "--quiet"}
+    assert set(OPTIONS.values()) == here - {"--data", "--text", "--prime", "--run", "--quiet", "--out"}
 
 
 def test_an_option_that_a_command_has_not_is_told_where_it_is():

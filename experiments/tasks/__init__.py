@@ -1,0 +1,1 @@
+"""The tasks: what draws their sequences, and when a sequence is answered rightly."""

@@ -79,9 +79,13 @@ def test_torch_finds_no_fault_with_the_operators(name, options, deterministic):
     call = replace(call, keep=tuple(call.cell.named) if options == "all" else ())
     torch.library.opcheck(torch.ops.celda.sequence.default, (*parts(call), False))
     torch.library.opcheck(torch.ops.celda.sequence.default, (*parts(wanting(call)), True))
-    output, last, _, saved = torch.ops.celda.sequence(*parts(call), True)
+    output, last, kept, saved = torch.ops.celda.sequence(*parts(call), True)
     wanted = [k % 3 > 0 for k, _ in enumerate(tensors(call))]
-    for given in (output, saved, torch.randn_like(output), None), (output, saved, None, torch.randn_like(last)):
+    d_kept = torch.randn_like(kept) if call.keep else None
+    for given in (
+        (output, saved, torch.randn_like(output), None, None),
+        (output, saved, None, torch.randn_like(last), d_kept),
+    ):
         torch.library.opcheck(torch.ops.celda.sequence_backward.default, (*parts(call), *given, wanted))
 
 
@@ -106,9 +110,8 @@ def test_an_operator_is_the_reference(name, options):
 def test_what_was_not_saved_is_computed_again():
     call = wanting(random_call(CELLS["lstm"], lengths=LENGTHS))
     for training in (True, False):
-        output, last, kept, saved = torch.ops.celda.sequence(*parts(call), training)
+        output, last, _, saved = torch.ops.celda.sequence(*parts(call), training)
         assert bool(saved.numel()) == training
-        assert not kept.requires_grad
         assert not saved.requires_grad
         found = torch.autograd.grad([output.sum() + last.sum()], tensors(call))
         torch.testing.assert_close(found, outcome_of_sum(call), **EXACT)

@@ -24,17 +24,22 @@ class Trace(Mapping[str, Tensor]):
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
+        self._kept: list[Mapping[str, Tensor]] = []
         self._values: dict[str, Tensor] = {}
 
     def record(self, kept: list[Mapping[str, Tensor]]) -> None:
-        """Keep what one call left, a mapping a layer and direction."""
-        self._values = {name: torch.stack([values[name].detach() for values in kept]) for name in self.names}
+        """Keep what one call left, a mapping a layer and direction. It is put together when it is asked for."""
+        self._kept = [{name: values[name].detach() for name in self.names} for values in kept]
+        self._values = {}
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.names:
             raise CeldaError(f"The cell has nothing called {name!r}; it has {', '.join(self.names)}.")
-        if not self._values:
+        if not self._kept:
             raise CeldaError("Nothing has been traced yet: call the layer inside the `with celda.trace(layer)` block.")
+        if name not in self._values:
+            parts = [values[name] for values in self._kept]
+            self._values[name] = parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(parts)
         return self._values[name]
 
     def __contains__(self, name: object) -> bool:

@@ -52,8 +52,12 @@ class Passed:
         return self.held[-1].tensor
 
     def shown(self, node: Node) -> Tensor:
-        """A recorded value, (T, B, H)."""
-        return self.layout.spread(self._recorded(node)).clone()
+        """A recorded value, (T, B, H), in memory of its own."""
+        return self.seen(node).clone()
+
+    def seen(self, node: Node) -> Tensor:
+        """A recorded value, (T, B, H), where it lies."""
+        return self.layout.spread(self._recorded(node))
 
     def _recorded(self, node: Node) -> Tensor:
         return self.record.tensor[:, self.program.record.index(node), : self.layout.hidden]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -41,6 +42,19 @@ def lease(size: Sequence[int], dtype: torch.dtype) -> Lease:
         with torch.inference_mode(False):  # whoever takes it next may be training
             whole = torch.empty(rounded, dtype=dtype)
     return Lease(whole[:count].view(*size), whole)
+
+
+def lasting(count: int, dtype: torch.dtype) -> Tensor:
+    """A tensor (count,) on a buffer, which comes back when nobody holds the tensor's memory, views of it neither."""
+    whole = lease((count,), dtype)
+    array = whole.tensor.numpy()
+    weakref.finalize(array, _end, whole)
+    tensor = torch.from_numpy(array)
+    return tensor.zero_() if torch.are_deterministic_algorithms_enabled() else tensor  # as torch.empty does
+
+
+def _end(_: Lease) -> None:
+    """The lease was held until now."""
 
 
 def unused() -> int:

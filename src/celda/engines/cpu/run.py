@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+
 import torch
 
 from celda.engines.call import Call, Engine, Result
+from celda.engines.cpu import pool
 from celda.engines.cpu.function import Fused
 from celda.engines.cpu.passes import forward
 
@@ -19,6 +23,11 @@ def run(call: Call, reference: Engine) -> Result:
         output, *rest = Fused.apply(call, reference, *tensors)
         final, shown = rest[: len(call.states)], rest[len(call.states) :]
         return Result(output, tuple(final), dict(zip(call.keep, shown, strict=True)))
-    passed = forward(call, False)
-    kept = {name: passed.shown(call.cell.named[name]) for name in call.keep}
+    passed = forward(call, False, _lasting if call.keep else None)
+    kept = {name: passed.seen(call.cell.named[name]) for name in call.keep}
     return Result(passed.layout.output(passed.output), passed.final, kept)
+
+
+def _lasting(size: Sequence[int], dtype: torch.dtype) -> pool.Lease:
+    """Memory that the caller may look at for as long as they hold it: what a trace shows is not copied."""
+    return pool.Lease(pool.lasting(prod(size), dtype).view(*size), None)

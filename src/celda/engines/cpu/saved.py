@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
@@ -37,7 +36,7 @@ def sequence(call: Call, training: bool) -> tuple[Tensor, Tensor, Tensor, Tensor
     """
     steps, batch, hidden = *call.inputs[call.cell.inputs[0]].shape[:2], call.states[0].shape[1]
     new = call.states[0].new_empty
-    saved = _buffer(steps * batch * width(call), call.states[0].dtype) if training else new(0)
+    saved = pool.lasting(steps * batch * width(call), call.states[0].dtype) if training else new(0)
     passed = forward(call, training, _parts(saved) if training else None)
     nodes = [call.cell.named[name] for name in call.keep]
     kept = torch.stack([passed.shown(node) for node in nodes]) if nodes else new(0, steps, batch, hidden)
@@ -67,19 +66,6 @@ def sequence_backward(
 
 def _program(call: Call) -> ForwardProgram:
     return forward_program(call.cell, tuple(call.cell.named[name] for name in call.keep), True)
-
-
-def _buffer(count: int, dtype: torch.dtype) -> Tensor:
-    """A tensor on a buffer of the pool, which gets it back when nobody holds the tensor's memory."""
-    lease = pool.lease((count,), dtype)
-    array = lease.tensor.numpy()
-    weakref.finalize(array, _end, lease)
-    tensor = torch.from_numpy(array)
-    return tensor.zero_() if torch.are_deterministic_algorithms_enabled() else tensor  # as torch.empty does
-
-
-def _end(_: pool.Lease) -> None:
-    """The lease was held until now."""
 
 
 def _parts(saved: Tensor) -> Callable[..., pool.Lease]:

@@ -46,6 +46,7 @@ def run(call: Call) -> Result:
             rows[name].append(value)
     kept = {name: torch.stack(values[::-1] if call.reverse else values) for name, values in rows.items()}
     output = kept[cell.states[0]]
+    kept[cell.states[0]] = output.clone()  # so that a caller may change the output in place
     return Result(output, tuple(states.values()), {name: kept[name] for name in call.keep})
 
 

@@ -44,6 +44,8 @@ def _fits(option: str, cell: Cell) -> bool:
     recurrent = [weight for weight in cell.weights if weight.is_recurrent]
     if option == "heads" and any(weight.pattern for weight in recurrent):
         return False
+    if option == "clip_state" and set(cell.states[1:]) <= set(cell.together) != set():
+        return False
     return bool(recurrent) or not ("recurrent_dropout" in option or option == "heads")
 
 

@@ -286,3 +286,12 @@ def test_a_trace_is_a_mapping():
         layer(X)
     assert "f" in t
     assert "zz" not in t
+
+
+@pytest.mark.parametrize("batch", [2, 30])
+def test_weights_of_another_shape_are_refused(batch):
+    layer = celda.LSTM(5, 8)
+    layer.weight_ih_l0 = torch.nn.Parameter(torch.randn(32, 6))
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients), pytest.raises((celda.CeldaError, RuntimeError), match="shape"):
+            layer(torch.randn(4, batch, 5))

@@ -6,6 +6,7 @@ import torch
 import celda
 from celda.cells import CELLS
 from celda.engines import cpu
+from celda.language import weight_drop
 
 
 def layer_of(name, **options):
@@ -76,9 +77,12 @@ def test_the_short_way_is_taken_and_only_where_it_serves(monkeypatch):
     assert trace["f"].shape == (1, 5, 3, 17)
 
 
-@pytest.mark.parametrize("option", ["zoneout", "recurrent_dropout", "dropout"])
+@pytest.mark.parametrize("option", ["zoneout", "recurrent_dropout", "dropout", "weight_drop"])
 def test_what_is_drawn_in_training_is_drawn_without_gradients_too(option):
-    layer = layer_of("lstm", num_layers=2, **{option: 0.5}).train()
+    if option == "weight_drop":
+        layer = celda.Recurrent(weight_drop(CELLS["lstm"], 0.5), 3, 17).train()
+    else:
+        layer = layer_of("lstm", num_layers=2, **{option: 0.5}).train()
     x, _ = inputs_of(layer)
     with torch.no_grad():
         assert not torch.equal(layer(x)[0], layer(x)[0])

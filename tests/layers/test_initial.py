@@ -11,6 +11,7 @@ from celda import CeldaError
 from celda.cells import CELLS
 from celda.language import cell, gate, layer_norm, linear, parameter, sigmoid, tanh
 from celda.language.roles import memories, shift
+from celda.layers import structure
 from tests.contract.odd import ODD
 from tests.contract.options import OPTIONS
 from tests.layers.test_recurrent import own
@@ -122,6 +123,13 @@ def test_the_input_of_an_irnn_has_a_standard_deviation_of_a_thousandth():
     x = torch.zeros(30, 1, 6)
     start = torch.rand(1, 1, 500)
     assert torch.equal(layer(x, start)[1], start)  # what is remembered stays as it is
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_each_head_has_an_orthogonal_matrix_of_its_own(count):
+    layer = celda.Recurrent("lstm", 3, 40, heads=count, init="glorot_orthogonal", dtype=F64)
+    whole = structure.whole(layer.cell, layer._weights(0), 40)["weight_hh"]
+    torch.testing.assert_close(torch.linalg.svdvals(whole), torch.ones(40, dtype=F64))
 
 
 @pytest.mark.parametrize("name", ["lstm", "peephole_lstm", "gru", "gru_2014", "deaf"])

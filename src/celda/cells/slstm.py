@@ -20,7 +20,7 @@ def stabilised(log_i, log_f, z, o, c, n, m):
     return h, c, n, m
 
 
-@cell
+@cell(together=("c", "n", "m"))
 def slstm(x, h, c, n, m):
     """LSTM with an exponential input gate and a normaliser n, the sLSTM of xLSTM (Beck et al. 2024).
 
@@ -36,7 +36,7 @@ def slstm(x, h, c, n, m):
     return stabilised(log_i, log_f, z, o, c, n, m)
 
 
-@cell
+@cell(together=("c", "n", "m"))
 def slstm_exp(x, h, c, n, m):
     """LSTM with exponential input and forget gates, the other sLSTM of xLSTM (Beck et al. 2024).
 

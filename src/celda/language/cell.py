@@ -108,6 +108,7 @@ class Cell:
     constants: Mapping[str, int] = field(default_factory=dict, repr=False)  # the vector of the units' group, of so many
     below: tuple[str, ...] = ()  # the inputs that are a state of the layer below: "c_below"
     weight_drop: float = 0.0  # the probability with which a layer drops a recurrent weight in training
+    together: tuple[str, ...] = ()  # states that mean something only beside one another: options leave them alone
     narrow: Mapping[str, int] = field(default_factory=dict)  # states of fewer units than H: past them they are 0
 
     def __repr__(self) -> str:

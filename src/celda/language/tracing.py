@@ -6,8 +6,10 @@ import inspect
 import numbers
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from functools import partial
+from typing import overload
 
 from celda.language.cell import Cell, LinearMap, Mask, Term, Weight, in_order
 from celda.language.errors import CellError, Line, first_line, last_line, line_of, mistake
@@ -209,14 +211,30 @@ def gate(name: str, activation: Callable[[Value], Value], pre: Value, *, bias: f
     return result
 
 
-def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
+Function = Callable[..., Value | tuple[Value, ...]]
+
+
+@overload
+def cell(function: Function) -> Cell: ...
+@overload
+def cell(*, together: Sequence[str]) -> Callable[[Function], Cell]: ...
+def cell(function: Function | None = None, *, together: Sequence[str] = ()) -> Cell | Callable[[Function], Cell]:
     """Trace a function once; the cell it defines.
 
     The first argument is the input, the other positional ones are the states of the step before, keyword-only ones are
     further inputs; one that is called after a state, `c_below`, is that state of the layer below in a stack, at the
     same step (zeros for the first layer). The function returns the new states in the order of its arguments; the first
     is the output.
+
+    `@cell(together=("c", "n", "m"))` says that these states mean something only beside one another, as a number and
+    what it is divided by: `zoneout` and `clip_state` leave them alone.
     """
+    if function is None and together:
+        return partial(_traced, together=tuple(together))
+    return _traced(function, tuple(together))
+
+
+def _traced(function: Function | None, together: tuple[str, ...]) -> Cell:
     if not inspect.isfunction(function):
         raise mistake(
             f"A cell is traced from a function, and this is a {type(function).__name__}.", "@cell above a `def`"
@@ -242,6 +260,8 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
     outputs = _outputs(returned, states, name, last_line(function))
     _check_names(trace, outputs, (x, *further))
     _check_use(trace, outputs, (x, *further), here)
+    if strange := [state for state in together if state not in states]:
+        raise mistake(f"{name} has no state `{strange[0]}` to stand together.", f"together={states!r}", here)
     return Cell(
         name=name,
         doc=inspect.cleandoc(function.__doc__ or ""),
@@ -255,6 +275,7 @@ def cell(function: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         masks=in_order(trace.masks, [*trace.gates.values(), *outputs.values()]),
         constants=trace.constants,
         below=below,
+        together=together,
     )
 
 

@@ -16,22 +16,23 @@ def zoneout(cell: Cell, probability: float, *states: str) -> Cell:
     """In training each unit of each state keeps its old value with this probability (Krueger et al. 2016).
 
     In evaluation the mean of both is taken. Other states see the new values as they were before zoneout, as in the
-    paper. `states` names those that are meant, by default all: the paper's setting for text is
-    `zoneout(zoneout(lstm, 0.5, "c"), 0.05, "h")`.
+    paper. `states` names those that are meant, by default all but such as mean something only together (`@cell`): the
+    paper's setting for text is `zoneout(zoneout(lstm, 0.5, "c"), 0.05, "h")`.
     """
     _check("zoneout", cell, probability)
-    _check_states(cell, states)
+    states = _alone("zoneout", cell, states or cell.states, named=bool(states))
+    meant = () if states == cell.states else states
     rewriting = Rewriting(cell)
     rewriting.run(rewriting.same)
     outputs = {}
     for state, node in cell.outputs.items():
-        if states and state not in states:
+        if state not in states:
             outputs[state] = rewriting.becomes[node]
             continue
         kept = rewriting.mask(f"zoneout_{state}", probability, every_step=True)
         old = next((n for n in cell.nodes if n.op == "state" and n.name == state), None) or Node("state", name=state)
         outputs[state] = (kept * Value(old) + (1 - kept) * Value(rewriting.becomes[node])).node
-    return rewriting.cell(_name("zoneout", cell, f"{probability:g}", *states), _doc(cell, "zoneout"), outputs)
+    return rewriting.cell(_name("zoneout", cell, f"{probability:g}", *meant), _doc(cell, "zoneout"), outputs)
 
 
 def recurrent_dropout(cell: Cell, probability: float) -> Cell:
@@ -87,13 +88,14 @@ def candidate_dropout(cell: Cell, probability: float, gate: str | None = None) -
 def clip_state(cell: Cell, limit: float, *states: str) -> Cell:
     """The new values of these states are held between -limit and limit, for all that reads them (Sak et al. 2014).
 
-    By default every state but the output, or the output where the cell has no other.
+    By default every state but the output, or the output where the cell has no other. States that mean something only
+    together (`@cell`) cannot be held one by one.
     """
     _check_cell("clip_state", cell)
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
         raise CellError(f"clip_state cannot hold a state within {limit!r}: write a number above 0.")
-    _check_states(cell, states)
-    chosen = {cell.outputs[state] for state in (states or cell.states[1:] or cell.states)}
+    held = _alone("clip_state", cell, states or cell.states[1:] or cell.states, named=bool(states))
+    chosen = {cell.outputs[state] for state in held}
     rewriting = Rewriting(cell)
 
     def rule(node: Node, args: tuple[Node, ...]) -> Node:
@@ -116,7 +118,7 @@ def layer_norm(cell: Cell, bias: bool = True) -> Cell:
     rewriting = Rewriting(cell)
     initial = {w.name: w.initial for w in cell.weights}
     inside = set(topological(cell.gates.values()))
-    memories = {node: state for state, node in cell.outputs.items() if state != cell.states[0]}
+    memories = {_unmixed(node): state for state, node in cell.outputs.items() if state != cell.states[0]}
     normal: dict[Node, Value] = {}
 
     def normalized(node: Node, name: str, start: float | None = None) -> Value:
@@ -259,9 +261,27 @@ def _name(option: str, cell: Cell, *arguments: str) -> str:
     return f"{option}({', '.join((cell.name, *arguments))})"
 
 
-def _check_states(cell: Cell, states: tuple[str, ...]) -> None:
+def _alone(option: str, cell: Cell, states: tuple[str, ...], named: bool) -> tuple[str, ...]:
+    """Those of the states that an option may change by themselves; the caller `named` them, or left the choice."""
     if unknown := [state for state in states if state not in cell.states]:
         raise CellError(f"{cell.name} has no state {unknown[0]!r}; it has {', '.join(cell.states)}.")
+    found = tuple(state for state in states if state not in cell.together)
+    if not found or (named and found != states):
+        told = ", ".join(cell.together)
+        raise CellError(
+            f"{option} cannot change {told} of {cell.name} one by one: they mean something only beside one another. "
+            f"Name other states, {option}({cell.name}, ..., {cell.states[0]!r}), or leave {option} out."
+        )
+    return found
+
+
+def _unmixed(node: Node) -> Node:
+    """A new state as it was before zoneout, whose mixture with the old one is `kept * old + (1 - kept) * new`."""
+    if node.op == "add" and all(arg.op == "multiply" for arg in node.args):
+        (kept, _), (rest, new) = (arg.args for arg in node.args)
+        if kept.op == "mask" and rest.op == "subtract" and rest.args[1] is kept:
+            return new
+    return node
 
 
 def _gate(cell: Cell, name: str) -> Node:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 from celda.errors import CeldaError
-from celda.language import Cell, Narrow, Weight
+from celda.language import Cell, Groups, Narrow, Weight
 from celda.language.expression import HIDDEN, Node
 from celda.language.roles import Shift, memories, shift
 
@@ -30,7 +30,8 @@ def _torch(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
 def _glorot_orthogonal(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
     """As Keras: what multiplies an input uniform (Glorot & Bengio 2010), what multiplies a state orthogonal.
 
-    Each matrix is taken as a whole, all gates together: so do Keras's `glorot_uniform` and `orthogonal`. Biases are 0,
+    Each matrix is taken as a whole, all gates together: so do Keras's `glorot_uniform` and `orthogonal`. Heads have one
+    each, and what a cell leaves out of an orthogonal matrix is left out of it afterwards. Biases are 0,
     and 1 for a forget gate that is not coupled to what lets in: the LSTM's, not the GRU's (`unit_forget_bias`).
     """
     for weight in _of(cell, arrays):
@@ -38,8 +39,10 @@ def _glorot_orthogonal(cell: Cell, arrays: Arrays, hidden_size: int) -> None:
         if weight.is_bias or weight.is_shift:
             array.zero_()
         elif weight.columns == HIDDEN:
-            wide = array.to(torch.promote_types(array.dtype, torch.float32))  # half has no QR decomposition
-            array.copy_(torch.nn.init.orthogonal_(wide))
+            exact = torch.promote_types(array.dtype, torch.float32)  # half has no QR decomposition
+            for part in _parts(weight, array):
+                rows = part.new_empty(part.shape[:-1].numel(), part.shape[-1], dtype=exact)
+                part.copy_(torch.nn.init.orthogonal_(rows).view(part.shape))
         else:  # of a vector both fans are its length
             fans = array.shape[0] + array.shape[-1]
             torch.nn.init.uniform_(array, -math.sqrt(6 / fans), math.sqrt(6 / fans))
@@ -93,6 +96,13 @@ INITS: dict[str, Callable[[Cell, Arrays, int], None]] = {
     "identity": _identity,
 }
 _NAMES = (*INITS, "chrono:784")
+
+
+def _parts(weight: Weight, array: Tensor) -> Iterable[Tensor]:
+    """The recurrent maps that an array holds: itself, or one a head, (blocks, units of the head, units of the head)."""
+    if not isinstance(weight.pattern, Groups) or weight.pattern.later:
+        return (array,)
+    return array.view(weight.blocks, weight.pattern.count, -1, array.shape[1]).unbind(1)
 
 
 def _of(cell: Cell, arrays: Arrays) -> list[Weight]:

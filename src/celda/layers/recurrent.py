@@ -102,9 +102,9 @@ class Recurrent(nn.Module):
             self.cell = language.heads(self.cell, heads)
         if layer_norm:
             self.cell = language.layer_norm(self.cell, bias)
-        if recurrent_dropout:
+        if recurrent_dropout != 0:
             self.cell = language.recurrent_dropout(self.cell, recurrent_dropout)
-        if zoneout:
+        if zoneout != 0:
             self.cell = language.zoneout(self.cell, zoneout)
         structure.check(self.cell, hidden_size, bidirectional)
         check_init(init, self.cell, bias)
@@ -322,7 +322,7 @@ class Recurrent(nn.Module):
         self, plan: Plan, cell: Cell, x: Tensor, weights: Sequence[Mapping[str, Tensor]], training: bool
     ) -> list[Bound] | None:
         """The engine's passes without gradients for all layers and directions; None where more than sizes matters."""
-        if self._trace is not None or self.connections or (training and self.dropout):
+        if self._trace is not None or self.connections or (training and (self.dropout or cell.weight_drop)):
             return None
         (steps, batch, width), hidden, directions = x.shape, self.hidden_size, len(self._suffixes)
         found = []

@@ -34,6 +34,7 @@ class Jobs:
         self._rows: list[int] = []
         # where in the table, of what, how many bytes into it, and how many elements it has at least
         self._sources: list[tuple[int, str, int, int]] = []
+        self._columns: dict[str, int] = {}  # of the matrices among the sources
         self._held: list[object] = []
 
     def forward_panel(self, target: int, source: str, columns: int, blocks: tuple[int, ...], units: int) -> None:
@@ -48,6 +49,7 @@ class Jobs:
         places = _places(blocks)
         self._held.append(places)
         least = (max(blocks) + 1) * self._hidden * columns
+        self._columns[source] = columns
         self._add(kind, target, source, 0, least, places.data_ptr(), len(blocks), columns, units)
 
     def rows(self, target: int, source: str | None, count: int, first: int = 0, add: bool = False) -> None:
@@ -76,10 +78,11 @@ class Jobs:
             if source is None:
                 table[place] = 0
                 continue
-            if source.numel() < least:  # machine code would read past its end
+            # machine code would read past its end, or rows that are none
+            if source.numel() < least or (name in self._columns and source.shape[-1] != self._columns[name]):
                 raise CeldaError(
-                    f"{name} has the shape {tuple(source.shape)}, which is too small for a layer of {self._hidden} "
-                    "units: give it the shape that it had when the layer was made."
+                    f"{name} has the shape {tuple(source.shape)}, which does not fit a layer of {self._hidden} units "
+                    "and this input: give it the shape that it had when the layer was made."
                 )
             if not source.is_contiguous() or source.is_neg():
                 source = source.resolve_neg().contiguous()

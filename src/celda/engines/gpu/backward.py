@@ -11,7 +11,13 @@ class _Backward(StepPrinter):
     """`kept`: the states whose values at every step have gradients from above besides those of the output."""
 
     def __init__(
-        self, plan: BackwardPlan, forward: ForwardPlan, name: str, ragged: bool, resets: bool, kept: tuple[str, ...],
+        self,
+        plan: BackwardPlan,
+        forward: ForwardPlan,
+        name: str,
+        ragged: bool,
+        resets: bool,
+        kept: tuple[str, ...],
         segment: int | None,
     ) -> None:
         super().__init__(name, read=plan.read, ragged=ragged, resets=resets, segment=segment)

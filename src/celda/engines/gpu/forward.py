@@ -46,8 +46,9 @@ class _Forward(StepPrinter):
                 block = self.matrix(name, term.block, transposed=False)
                 part = f"tl.dot({operand}, {block}, input_precision=PRECISION)"
             else:
-                product = next(q for q in plan.products if q.weight == term.weight and node in q.maps
-                               and q.operand is term.operand)
+                product = next(
+                    q for q in plan.products if q.weight == term.weight and node in q.maps and q.operand is term.operand
+                )
                 column = f"row[:, None] * {len(product.maps)} * H + {product.maps.index(node)} * H + unit[None, :]"
                 part = self.rows(f"product_{plan.products.index(product)}", column, "here")
             total = p.let(f"{total} + {part}")

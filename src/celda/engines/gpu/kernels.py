@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
 from celda.engines.gpu import modules
@@ -36,14 +35,14 @@ def backward_kernels(
 
 def padded(hidden: int) -> int:
     """The units that a program holds: a power of two."""
-    return max(LEAST, triton.next_power_of_2(hidden))
+    return max(LEAST, 1 << (hidden - 1).bit_length())
 
 
 def whole(blocks: int, like: Tensor) -> bool:
     """Whether one program can hold so many blocks of matrices, and a tile of operands, through all steps."""
     room = ROOM
     if like.is_cuda:
-        room = torch.cuda.get_device_properties(like.device).shared_memory_per_block_optin
+        room = getattr(torch.cuda.get_device_properties(like.device), "shared_memory_per_block_optin", ROOM)
     p = padded(like.shape[1])
     return (blocks * p * p + 2 * LEAST * p) * like.element_size() <= room
 

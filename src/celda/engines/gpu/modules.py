@@ -1,7 +1,7 @@
 """Printed source as a module: Triton reads a kernel's text again, so the text must be found where Python looks for it.
 
-It is given to `linecache`, which `inspect.getsource` asks: nothing is written to the disk that would be run. What Triton
-compiles from it, it keeps in a cache of its own, by the text's digest.
+It is given to `linecache`, which `inspect.getsource` asks: nothing is written to the disk that would be run. What
+Triton compiles from it, it keeps in a cache of its own, by the text's digest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the kernels of a cell store, multiply and hand on, for a GPU: the programs of `celda.engines.program` laid out.
 
-Torch does what is given ahead of the loop, the products with inputs; the rest is in the kernels. A kernel holds all the
-units of its sequences, so a mean over the units is point-wise work to it, and only a product parts one segment of a step
-from the next.
+Torch does what is given ahead of the loop, the products with inputs; the rest is in the kernels. A kernel holds all
+the units of its sequences, so a mean over the units is point-wise work to it, and only a product parts one segment of a
+step from the next.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 import ast
 import inspect
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -69,3 +72,13 @@ def test_the_text_of_a_kernel_is_found_by_python():
     kernel = modules.load("test", [source])["add_one"]
     assert inspect.getsource(kernel.fn) == source
     assert kernel.fn.__code__.co_filename.startswith("<celda test")
+
+
+@pytest.mark.slow
+def test_it_is_compiled_for_a_gpu_that_is_not_here(tmp_path):
+    cell = "lstm, layer_norm, zoneout, recurrent_dropout"  # with a product, masks and means, and two segments
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.engines.gpu.compiling", cell]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(done.stdout.splitlines()) == 5

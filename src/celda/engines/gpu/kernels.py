@@ -15,7 +15,7 @@ from celda.engines.gpu.plan import CELLS, BackwardPlan, ForwardPlan
 from celda.engines.gpu.rows import Rows
 
 LEAST = 16  # rows and columns that a product on tensor cores has
-STEP = 4096  # numbers of a value that a program holds in a segment of a step
+STEP = 1024  # numbers of a value that a program holds in a segment of a step: a few a thread
 ROOM = 99 * 1024  # bytes of shared memory that a program may have on every GPU since 2020
 
 

@@ -1,5 +1,7 @@
 """The GPU engine on a GPU: every cell and option is the reference in float64. `pytest -m gpu` runs these alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,9 @@ from tests.contract.cases import HIDDEN, Case, cases, exact, make, same, tensors
 from tests.contract.odd import ODD
 from tests.contract.options import OPTED
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+pytestmark = pytest.mark.gpu
+if not torch.cuda.is_available():
+    pytest.skip("there is no GPU that torch can use", allow_module_level=True)
 pytest.importorskip("triton")
 
 ALL = {**CELLS, **OPTED, **ODD}
@@ -26,20 +30,19 @@ CHOICES = {
     "constant": (False, True),
     "loss": ("y", "states", "both"),
 }
+OTHERS = Case(hidden=17, batch=7, resets=True, lengths=True)
 CASES = [
     *cases(list(CELLS), HIDDEN, factors=FACTORS, choices=CHOICES),
-    *cases([*ODD, *OPTED], (17,), factors={**FACTORS, "resets": (True,), "few": (False,)}, choices={"loss": ("both",)}),
+    *((name, replace(OTHERS, dtype=dtype)) for name in (*ODD, *OPTED) for dtype in DTYPES),
 ]
 
 
 def on_gpu(call):
     """The same call on the GPU; its tensors are leaves there."""
-    for holder in (call.inputs, call.weights):
-        for name, tensor in holder.items():
-            holder[name] = tensor.detach().cuda().requires_grad_(tensor.requires_grad)
-    states = tuple(s.detach().cuda().requires_grad_(s.requires_grad) for s in call.states)
-    object.__setattr__(call, "states", states)
-    return call
+    there = lambda tensor: tensor.detach().cuda().requires_grad_(tensor.requires_grad)  # noqa: E731
+    inputs = {name: there(tensor) for name, tensor in call.inputs.items()}
+    weights = {name: there(tensor) for name, tensor in call.weights.items()}
+    return replace(call, inputs=inputs, states=tuple(map(there, call.states)), weights=weights)
 
 
 def check(cell, case):

@@ -42,7 +42,9 @@ def on_gpu(call):
     there = lambda tensor: tensor.detach().cuda().requires_grad_(tensor.requires_grad)  # noqa: E731
     inputs = {name: there(tensor) for name, tensor in call.inputs.items()}
     weights = {name: there(tensor) for name, tensor in call.weights.items()}
-    return replace(call, inputs=inputs, states=tuple(map(there, call.states)), weights=weights)
+    call = replace(call, inputs=inputs, states=tuple(map(there, call.states)), weights=weights)
+    others = {name: getattr(call, name) for name in ("lengths", "resets")}
+    return replace(call, **{name: None if value is None else value.cuda() for name, value in others.items()})
 
 
 def check(cell, case):

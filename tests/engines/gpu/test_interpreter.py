@@ -143,6 +143,20 @@ def test_a_gradient_is_differentiated_through_the_reference():
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_an_output_may_be_changed_in_place_and_a_graph_used_twice():
+    layer, x = celda.GRU(5, 7, engine="gpu"), torch.randn(3, 2, 5)
+    y = layer(x)[0]
+    loss = y.square().sum()
+    first = torch.autograd.grad(loss, list(layer.parameters()), retain_graph=True)
+    second = torch.autograd.grad(loss, list(layer.parameters()))
+    assert all(map(torch.equal, first, second))
+    layer(x)[0].add_(1)
+    y = layer(x)[0]
+    changed = y.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        changed.sum().backward()
+
+
 def test_the_gradient_of_a_trace_of_a_state():
     found = []
     for engine in ("gpu", "reference"):

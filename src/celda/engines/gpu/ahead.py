@@ -32,7 +32,7 @@ class Ahead:
         if not pairs or not wanted:
             return {}
         values, adjoints = zip(*pairs, strict=True)
-        found = torch.autograd.grad(values, list(wanted.values()), adjoints, retain_graph=True, allow_unused=True)
+        found = torch.autograd.grad(values, list(wanted.values()), adjoints, allow_unused=True)
         return {name: d for name, d in zip(wanted, found, strict=True) if d is not None}
 
 

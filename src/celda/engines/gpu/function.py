@@ -24,12 +24,14 @@ class Sweep(torch.autograd.Function):
     def forward(ctx: Any, call: Call, reference: Engine, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the kernels, keeping what a gradient needs."""
         passed = forward(call, _wanted(call, ctx.needs_input_grad[2:]), True)
-        ctx.save_for_backward(*tensors, call.lengths, call.resets, passed.output)
+        output = _alone(passed.output)
+        ctx.save_for_backward(*tensors, call.lengths, call.resets, output)
+        # What is returned holds on to this object: kept here, they would hold each other for ever.
         ctx.shell, ctx.reference, ctx.passed = without_tensors(call), reference, replace(passed, final=())
         shown = {name: passed.shown(call.cell.named[name]) for name in call.keep}
         ctx.mark_non_differentiable(*(value for name, value in shown.items() if name not in call.cell.states))
         ctx.set_materialize_grads(False)
-        return passed.output.view_as(passed.output), *passed.final, *shown.values()
+        return output, *passed.final, *shown.values()
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -41,7 +43,10 @@ class Sweep(torch.autograd.Function):
         upstream = Upstream(d_output, d_rest[:count], kept)
         if torch.is_grad_enabled() or batched(d_output, *d_rest):
             return (None, None, *again(call, ctx.reference, wants, upstream))
-        return (None, None, *_gradients(ctx.passed, call, wants, upstream))
+        passed, ctx.passed = ctx.passed, None
+        if passed is None:  # a second time through the same graph
+            passed = forward(replace(call, keep=()), _wanted(call, wants), True)
+        return (None, None, *_gradients(passed, call, wants, upstream))
 
 
 def run(call: Call, reference: Engine) -> Result:
@@ -56,6 +61,13 @@ def run(call: Call, reference: Engine) -> Result:
         return Result(output, tuple(final), dict(zip(call.keep, shown, strict=True)))
     passed = forward(call, frozenset(), False)
     return Result(passed.output, passed.final, {name: passed.shown(call.cell.named[name]) for name in call.keep})
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    """The same memory as a tensor that is no view of another, so that a caller may change it in place."""
+    place = tensor.untyped_storage(), tensor.storage_offset()
+    found: Tensor = tensor.new_empty(0).set_(*place, tensor.shape)  # type: ignore[call-overload]
+    return found
 
 
 def _names(call: Call) -> list[str | None]:

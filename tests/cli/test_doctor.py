@@ -27,8 +27,9 @@ def told(status=0):
 
 def test_it_says_what_kernels_are_made_with_and_for_and_that_the_engines_agree(tmp_path):
     text = told()
-    for part in (llvmlite.__version__, machine.host().cpu, f"{8 * machine.host().vector_bytes} bits", "not built yet"):
+    for part in (llvmlite.__version__, machine.host().cpu, f"{8 * machine.host().vector_bytes} bits"):
         assert part in text
+    assert "the gpu engine has not run on a GPU yet" in text
     assert f"{tmp_path / 'kernels'}, which can be written" in text
     assert "the reference agrees with torch.nn.LSTM" in text
     assert "on the cpu engine, compiled in" in text
@@ -60,11 +61,6 @@ def test_the_environment_is_told(monkeypatch):
     assert "CELDA_ENGINE='fast': there is no such engine" in str(ended.exception)
     assert "agrees with" in ended.stdout
     assert "decides" not in ended.stdout
-    monkeypatch.setenv("CELDA_ENGINE", "gpu")
-    ended = CliRunner().invoke(app, ["doctor"])
-    why = "not built yet; on a GPU the reference runs"
-    assert why in ended.stdout
-    assert why in str(ended.exception)
 
 
 def test_a_wrong_engine_is_found_out(monkeypatch):

@@ -28,7 +28,7 @@ def doctor() -> None:
     import torch
 
     import celda
-    from celda.engines import PLANNED, choose
+    from celda.engines import UNTRIED, choose
     from celda.errors import CeldaError
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none that torch can use"
@@ -40,15 +40,18 @@ def doctor() -> None:
         ("GPU", gpu),
         *((name, importlib.metadata.version(name)) for name in ("accelerate", "numpy", "pandas", "scikit-learn")),
     ]
-    try:
-        choose("cpu", torch.zeros(1))
-        hindrance = None
-    except CeldaError as error:
-        hindrance = str(error)
+    there = torch.zeros(1, device="cuda" if torch.cuda.is_available() else "cpu")
+    hindrances: dict[str, str | None] = {"cpu": None, "gpu": None}
+    for name, x in (("cpu", torch.zeros(1)), ("gpu", there)):
+        try:
+            choose(name, x)
+        except CeldaError as error:
+            hindrances[name] = str(error)
+    hindrance, on_gpu = hindrances["cpu"], hindrances["gpu"]
     compiler = _compiler() if hindrance is None else []
     engines = [
         ("cpu", "no" if hindrance else "yes", hindrance or "kernels compiled for each cell and this processor"),
-        *((name, "no", why) for name, why in PLANNED.items()),
+        ("gpu", "no" if on_gpu else "yes", f"{on_gpu or 'Triton kernels printed for each cell'} ({UNTRIED})"),
         ("reference", "yes", "torch operations in a loop: any cell, dtype and device"),
     ]
     show(table("This machine", ("", ""), [*rows, *compiler]), "")

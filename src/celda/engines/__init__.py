@@ -1,8 +1,8 @@
 """Which engine runs a call, and why: never silently.
 
 An engine is a function from a `Call` to a `Result`. `reference` runs anything; `cpu` is compiled for the cell and the
-processor. `CELDA_ENGINE=reference` (or `cpu`) in the environment decides for every layer that was left at "auto"; an
-empty `CELDA_ENGINE` is none.
+processor; `gpu` is printed for the cell, and compiled by Triton. `CELDA_ENGINE=reference` (or `cpu`, `gpu`) in the
+environment decides for every layer that was left at "auto"; an empty `CELDA_ENGINE` is none.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from celda.engines.stream import Bound, Stream, onlooker
 from celda.errors import CeldaError
 from celda.language import Cell
 
-NAMES = ("reference", "cpu")
-PLANNED = {"gpu": "not built yet; on a GPU the reference runs"}  # engines to be, and what is there meanwhile
+NAMES = ("reference", "cpu", "gpu")
+UNTRIED = "the gpu engine has not run on a GPU yet, only in Triton's interpreter"
 _HAS_COMPILER = find_spec("llvmlite") is not None
+_HAS_TRITON = find_spec("triton") is not None
+_OLDEST = (8, 0)  # compute capability: tensor cores for bfloat16 and TF32
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,13 @@ class Plan:
 def check_engine(engine: str, given: str = "engine") -> None:
     """`engine`, which was given as `given`, is "auto" or names an engine."""
     if engine not in ("auto", *NAMES):
-        told = PLANNED.get(engine, "there is no such engine") if isinstance(engine, str) else "there is no such engine"
-        raise CeldaError(f"{given}={engine!r}: {told}. Write 'auto', {', '.join(map(repr, NAMES))}.")
+        raise CeldaError(f"{given}={engine!r}: there is no such engine. Write 'auto', {', '.join(map(repr, NAMES))}.")
 
 
 def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
     """The plan for the input `x` of a layer that was asked for `engine`; `others`: what else the call is given.
 
-    Raises CeldaError where the cpu engine was asked for by name and cannot run the input.
+    Raises CeldaError where the cpu or the gpu engine was asked for by name and cannot run the input.
     """
     asked = engine
     if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE") or "auto") != "auto":
@@ -93,17 +94,25 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
     if asked == "reference":
         return Plan("reference", f"{_by(engine, asked)} was asked for")
     tensors = (x, *others)
-    hindrance = _hindrance(x, tensors)
+    fused = asked if asked != "auto" else "gpu" if x.is_cuda else "cpu"
+    hindrance = (_gpu_hindrance if fused == "gpu" else _cpu_hindrance)(x, tensors)
     if hindrance is None:
         if x.numel() == 0:
             return Plan("reference", "the batch is empty, so there is nothing to compute")
+        if fused == "gpu":
+            return _printed(engine, asked, interpreted())
         seen = library.seen(tensors)
         make = _fused if seen else _fused_once  # a compiler cannot look into a cache
         return make(engine, asked, forked(), seen)
-    if engine == "cpu":
+    if engine == fused:
         raise CeldaError(f"{_by(engine, asked)} was asked for, but {hindrance}: write engine='auto'.")
-    unheeded = f"{_by(engine, asked)} cannot be followed: " if asked == "cpu" else ""
+    unheeded = f"{_by(engine, asked)} cannot be followed: " if asked == fused else ""
     return Plan("reference", f"{unheeded}torch operations in a loop, because {hindrance}")
+
+
+def interpreted() -> bool:
+    """Whether Triton's kernels run in its interpreter, on the CPU: for tests."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def _by(engine: str, asked: str) -> str:
@@ -121,25 +130,55 @@ def _fused(engine: str, asked: str, alone: bool, seen: bool) -> Plan:
 _fused_once = cache(_fused)
 
 
-def _hindrance(x: Tensor, tensors: Sequence[Tensor]) -> str | None:
+@cache
+def _printed(engine: str, asked: str, interpreted: bool) -> Plan:
+    reason = "Triton kernels printed for this cell" if asked == "auto" else f"{_by(engine, asked)} was asked for"
+    where = ", in Triton's interpreter" if interpreted else ""
+    return Plan("gpu", f"{reason}{where}; {UNTRIED}")
+
+
+def _cpu_hindrance(x: Tensor, tensors: Sequence[Tensor]) -> str | None:
     """Why the cpu engine cannot run `x`, which is the first of `tensors`, or None where it can."""
     if not x.is_cpu:
         return f"the input is on {x.device} and the fused kernels run on the CPU"
     if x.dtype not in (torch.float32, torch.float64):
         return f"the input is {x.dtype} and the fused kernels compute in float32 and float64"
+    return _any_hindrance(tensors) or (None if _HAS_COMPILER else "llvmlite is not installed (pip install llvmlite)")
+
+
+def _gpu_hindrance(x: Tensor, tensors: Sequence[Tensor]) -> str | None:
+    """Why the gpu engine cannot run `x`, which is the first of `tensors`, or None where it can."""
+    if not _HAS_TRITON:
+        return "triton is not installed (pip install triton)"
+    if not (x.is_cuda or (x.is_cpu and interpreted())):
+        return f"the input is on {x.device} and Triton's kernels run on a GPU (in tests, with TRITON_INTERPRET=1, here)"
+    if x.is_cuda and torch.version.cuda and torch.cuda.get_device_capability(x.device) < _OLDEST:
+        return "the GPU has no tensor cores for bfloat16 and TF32, which Triton's kernels are printed for"
+    if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        return f"the input is {x.dtype} and Triton's kernels compute in float32, float16 and bfloat16"
+    if x.dtype is torch.bfloat16 and interpreted():
+        return "Triton's interpreter multiplies bfloat16 wrongly"
+    if library.seen(tensors):
+        return "something looks on (a compiler, a dispatch mode, hooks), and Triton's kernels are no operator of torch"
+    return _any_hindrance(tensors)
+
+
+def _any_hindrance(tensors: Sequence[Tensor]) -> str | None:
+    """Why no fused kernels can run the first of `tensors`, of a dtype and on a device that they are for."""
     if torch._C._are_functorch_transforms_active():
         return "torch.func transforms see through torch operations only"
     if forward_ad._current_level >= 0:
         return "derivatives in forward mode see through torch operations only"
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
         return "torch.jit.trace sees torch operations only"
-    dtype = x.dtype
+    x = tensors[0]
+    dtype, on_cpu = x.dtype, x.is_cpu
     for tensor in tensors:
         if type(tensor) not in library.PLAIN and not isinstance(tensor, library.TRACED):
             return f"there is a {type(tensor).__name__} and the fused kernels read plain tensors"
-        if tensor.dtype is not dtype or not tensor.is_cpu:
+        if tensor.dtype is not dtype or tensor.is_cpu is not on_cpu or not (on_cpu or tensor.device == x.device):
             return f"the input is {dtype} on {x.device}, and with it comes {tensor.dtype} on {tensor.device}"
-    return None if _HAS_COMPILER else "llvmlite is not installed (pip install llvmlite)"
+    return None
 
 
 def empty_cache() -> None:
@@ -154,6 +193,10 @@ def empty_cache() -> None:
 
 @cache
 def _engine(name: str) -> Callable[[Call], Result]:
+    if name == "gpu":
+        from celda.engines import gpu
+
+        return lambda call: gpu.run(call, reference)
     from celda.engines import cpu  # the compiler is started when it is first needed
 
     return lambda call: cpu.run(call, reference)
@@ -161,7 +204,7 @@ def _engine(name: str) -> Callable[[Call], Result]:
 
 __all__ = [
     "NAMES",
-    "PLANNED",
+    "UNTRIED",
     "Bound",
     "Call",
     "Engine",

@@ -179,8 +179,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 def _backward(
     ctx: Any, d_output: Tensor | None, d_last: Tensor | None, d_kept: Tensor | None, _: None
 ) -> tuple[Any, ...]:
-    from celda.engines.cpu.function import again, batched
-    from celda.engines.cpu.passes import Upstream
+    from celda.engines.derivatives import Upstream, again, batched
 
     i, s, w = ctx.counts
     *tensors, lengths, resets, output, saved = ctx.saved_tensors

@@ -11,8 +11,8 @@ from llvmlite import ir
 from celda.engines.cpu import prepare, statistics
 from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, read_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
-from celda.engines.cpu.program import BackwardProgram
 from celda.engines.cpu.threads import LINE
+from celda.engines.program import BackwardProgram
 from celda.language.expression import REDUCTIONS, Node
 
 SPAN = ("last", "count", "n_after", "base_after")  # of a launch: its last step, how many, and the step after them

@@ -114,7 +114,7 @@ def _context() -> tuple[str, ...]:
     """What any kernel depends on besides its key."""
     host, sources = machine.host(), hashlib.sha256()
     root = Path(celda.__file__).parent
-    for part in ("language", "engines/cpu"):
+    for part in ("language", "engines", "engines/cpu"):
         for path in sorted((root / part).glob("*.py")):
             sources.update(path.read_bytes())
     versions = celda.__version__, llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))

@@ -10,8 +10,8 @@ from llvmlite import ir
 from celda.engines.cpu import prepare, statistics
 from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, read_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
-from celda.engines.cpu.program import ForwardProgram, ForwardStage
 from celda.engines.cpu.threads import LINE
+from celda.engines.program import ForwardProgram, ForwardStage
 from celda.language.expression import REDUCTIONS, Node
 
 ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "stats", "record", "carry", "hoisted")

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from celda.engines.call import Call, Engine
 from celda.engines.cpu.given import through
-from celda.engines.cpu.passes import Passed, Upstream, Wanted, forward, sweep
+from celda.engines.cpu.passes import Passed, Wanted, forward, sweep
+from celda.engines.derivatives import Upstream, again, batched, refilled, without_tensors
 
 
 class Fused(torch.autograd.Function):
@@ -27,7 +28,7 @@ class Fused(torch.autograd.Function):
         output = passed.layout.output(passed.output)
         ctx.save_for_backward(*tensors, call.lengths, call.resets, output)
         # What is returned holds on to this object: kept here, they would hold each other for ever.
-        ctx.shell, ctx.reference, ctx.passed = _without(call), reference, replace(passed, final=())
+        ctx.shell, ctx.reference, ctx.passed = without_tensors(call), reference, replace(passed, final=())
         shown = {name: passed.shown(call.cell.named[name]) for name in call.keep}
         ctx.mark_non_differentiable(*(value for name, value in shown.items() if name not in call.cell.states))
         ctx.set_materialize_grads(False)
@@ -37,7 +38,7 @@ class Fused(torch.autograd.Function):
     def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of every tensor that wants one."""
         *tensors, lengths, resets, _ = ctx.saved_tensors  # torch says where one was changed in place since
-        call, wants = replace(_with(ctx.shell, tensors), lengths=lengths, resets=resets), ctx.needs_input_grad[2:]
+        call, wants = replace(refilled(ctx.shell, tensors), lengths=lengths, resets=resets), ctx.needs_input_grad[2:]
         count = len(call.states)
         kept = {name: d for name, d in zip(call.keep, d_rest[count:], strict=True) if d is not None}
         upstream = Upstream(d_output, d_rest[:count], kept)
@@ -58,42 +59,3 @@ def gradients(passed: Passed, call: Call, wants: Sequence[bool], upstream: Upstr
     d_given, d_states, found = sweep(passed, call, upstream, wanted)
     found |= through(passed.program, call, passed.layout, d_given)
     return [*map(found.get, call.inputs), *d_states, *map(found.get, call.weights)]
-
-
-def _without(call: Call) -> Call:
-    """The call with its tensors' names and places alone: they are kept by what may give them back."""
-    nothing = torch.empty(0)
-    states = (nothing,) * len(call.states)
-    return replace(
-        _with(call, [nothing] * (len(call.inputs) + len(states) + len(call.weights))), lengths=None, resets=None
-    )
-
-
-def _with(call: Call, tensors: Sequence[Tensor]) -> Call:
-    """The call on other tensors: inputs, states, weights."""
-    i, s = len(call.inputs), len(call.inputs) + len(call.states)
-    inputs = dict(zip(call.inputs, tensors[:i], strict=True))
-    weights = dict(zip(call.weights, tensors[s:], strict=True))
-    return replace(call, inputs=inputs, states=tuple(tensors[i:s]), weights=weights)
-
-
-def again(call: Call, reference: Engine, wanted: Sequence[bool], upstream: Upstream) -> list[Tensor | None]:
-    """The gradients that are wanted through `reference`: they can be differentiated once more, and batched."""
-    twice = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # aliases: one tensor may be computed from another, and the way between them is the caller's to count
-        tensors = [t.view_as(t) for t in (*call.inputs.values(), *call.states, *call.weights.values())]
-        result = reference(replace(_with(call, tensors), keep=tuple(upstream.kept)))
-    values, above = (result.output, *result.states), (upstream.output, *upstream.final)
-    pairs = [(value, d) for value, d in zip(values, above, strict=True) if d is not None]
-    pairs += [(result.kept[name], d) for name, d in upstream.kept.items()]
-    leaves = [t for t, want in zip(tensors, wanted, strict=True) if want]
-    outputs, adjoints = zip(*pairs, strict=True)
-    found = iter(torch.autograd.grad(outputs, leaves, adjoints, create_graph=twice, allow_unused=True))
-    return [next(found) if want else None for want in wanted]
-
-
-def batched(*gradients: Tensor | None) -> bool:
-    """Whether gradients are asked for inside a transform of torch.func, or stand for many (`is_grads_batched`)."""
-    many = torch._C._functorch.is_legacy_batchedtensor
-    return torch._C._are_functorch_transforms_active() or any(d is not None and many(d) for d in gradients)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from celda.engines.call import Call
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.program import ForwardProgram
 from celda.engines.cpu.shield import shielded
 from celda.engines.operations import TORCH
+from celda.engines.program import ForwardProgram
 from celda.language.expression import Node
 
 

@@ -13,7 +13,7 @@ from celda.engines.cpu.backward import BackwardKernel
 from celda.engines.cpu.forward import ForwardKernel
 from celda.engines.cpu.kernel import Arguments, Shape
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.program import BackwardProgram, ForwardProgram
+from celda.engines.program import BackwardProgram, ForwardProgram
 from celda.language import Cell
 from celda.language.expression import Node
 

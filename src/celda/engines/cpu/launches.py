@@ -21,8 +21,8 @@ from celda.engines.cpu.kernel import Shape, reach
 from celda.engines.cpu.kernels import Compiled, backward_kernel, backward_program, forward_kernel, share
 from celda.engines.cpu.layout import Kind, Layout
 from celda.engines.cpu.prepare import Jobs
-from celda.engines.cpu.program import BackwardProgram, ForwardProgram
 from celda.engines.cpu.statistics import PARTS
+from celda.engines.program import BackwardProgram, ForwardProgram
 from celda.language import Pattern
 
 # At most 192 MiB wait for the next calls, of both passes; beside the work of a larger launch, making it is little.

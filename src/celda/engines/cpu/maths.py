@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from celda.engines.cpu import machine
 from celda.engines.cpu.emit import Emit, Value
+from celda.engines.rational import TANH_END, TANH_P, TANH_Q
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,6 @@ _FORMATS = {
         ),
     ),
 }
-
-# tanh(x) = x P(x^2) / Q(x^2) up to 9.01, from where float32 has it as 1
-_TANH_P = (1.0, 0.13383332513827217, 0.003498225361915791, 2.064851613396053e-05, 1.3402015393887047e-08)
-_TANH_Q = (1.0, 0.467166538795268, 0.02588727795555189, 0.0003289775330452574, 7.797473553382935e-07)
-_TANH_END = 9.01
 
 
 def _polynomial(e: Emit, x: Value, coefficients: Sequence[float]) -> Value:
@@ -178,9 +174,9 @@ def tanh(e: Emit, x: Value) -> Value:
     """The hyperbolic tangent."""
     b = e.b
     if e.dtype == "float32":
-        x = _clamp(e, x, -_TANH_END, _TANH_END)
+        x = _clamp(e, x, -TANH_END, TANH_END)
         z = b.fmul(x, x)
-        y = _quotient(e, b.fmul(x, _polynomial(e, z, _TANH_P)), _polynomial(e, z, _TANH_Q))
+        y = _quotient(e, b.fmul(x, _polynomial(e, z, TANH_P)), _polynomial(e, z, TANH_Q))
         return _clamp(e, y, -1, 1)  # the last bit could be beyond
     # -m / (2 + m) with m = exp(-2|x|) - 1, which is had without the loss of digits near 0
     f = _FORMATS[e.dtype]

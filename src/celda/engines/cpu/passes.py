@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,9 +16,10 @@ from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, shape_of
 from celda.engines.cpu.launches import forward_launches, sweep_launches
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.program import ForwardProgram
 from celda.engines.cpu.shield import shielded
 from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted, hoists
+from celda.engines.derivatives import Upstream
+from celda.engines.program import ForwardProgram
 from celda.language.expression import Node
 
 FEWEST = (
@@ -113,24 +114,6 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
 def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """The initial states as sources of jobs."""
     return {f"{name} at 0": state for name, state in zip(names, states, strict=True)}
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """What comes to a gradient from above: for the output, the final states, and the kept values of states by name."""
-
-    output: Tensor | None
-    final: tuple[Tensor | None, ...]
-    kept: Mapping[str, Tensor]
-
-    @staticmethod
-    def of(call: Call, d_output: Tensor | None, d_last: Tensor | None, d_kept: Tensor | None) -> Upstream:
-        """From the gradients of the final states, (states, B, H), and of what is kept, (kept, T, B, H).
-
-        Of what is kept those of gates are left out: nothing but a trace, which is detached, looks at them.
-        """
-        kept = {} if d_kept is None else {n: d for n, d in zip(call.keep, d_kept, strict=True) if n in call.cell.states}
-        return Upstream(d_output, (None,) * len(call.states) if d_last is None else tuple(d_last), kept)
 
 
 @dataclass(frozen=True)

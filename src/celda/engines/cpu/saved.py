@@ -15,9 +15,10 @@ from celda.engines.cpu.function import gradients
 from celda.engines.cpu.given import by_unit, given
 from celda.engines.cpu.kernels import forward_program, shape_of
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.passes import Passed, Upstream, forward
-from celda.engines.cpu.program import ForwardProgram
+from celda.engines.cpu.passes import Passed, forward
 from celda.engines.cpu.shield import shielded
+from celda.engines.derivatives import Upstream
+from celda.engines.program import ForwardProgram
 
 
 def width(call: Call) -> int:

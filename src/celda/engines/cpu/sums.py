@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from celda.engines.cpu.layout import Layout
-from celda.engines.cpu.program import ForwardProgram
+from celda.engines.program import ForwardProgram
 from celda.language import Narrow
 from celda.language.schedule import Product
 

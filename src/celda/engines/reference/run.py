@@ -8,7 +8,6 @@ steps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 
 from celda.engines.call import Call, Result
 from celda.engines.operations import TORCH
+from celda.engines.padding import without_padding
 from celda.language.expression import SCALAR, Node
 from celda.language.schedule import Product, recurrent, schedule
 
@@ -24,7 +24,7 @@ Values = dict[Node, Tensor]
 
 def run(call: Call) -> Result:
     """The outputs and states of `call`, computed step by step."""
-    call = _without_padding(call)
+    call = without_padding(call)
     cell, x = call.cell, call.inputs[call.cell.inputs[0]]
     steps, batch = x.shape[0], x.shape[1]
     hidden = call.states[0].shape[-1]
@@ -48,24 +48,6 @@ def run(call: Call) -> Result:
     output = kept[cell.states[0]]
     kept[cell.states[0]] = output.clone()  # so that a caller may change the output in place
     return Result(output, tuple(states.values()), {name: kept[name] for name in call.keep})
-
-
-def _without_padding(call: Call) -> Call:
-    """The call with each sequence's last inputs in the place of what lies past its end.
-
-    What is computed there is dropped, but a NaN in it would come back in the gradients, as 0 times NaN.
-    """
-    if call.lengths is None:
-        return call
-    steps = call.inputs[call.cell.inputs[0]].shape[0]
-    last = (call.lengths - 1).clamp(min=0)
-    index = torch.minimum(torch.arange(steps, device=last.device).unsqueeze(1), last).unsqueeze(-1)
-    some = (call.lengths > 0).unsqueeze(-1)
-    inputs = {}
-    for name, value in call.inputs.items():
-        within = value.gather(0, index.expand(-1, -1, value.shape[-1])) if value.shape[0] == steps else value
-        inputs[name] = torch.where(some, within, torch.zeros_like(within))
-    return replace(call, inputs=inputs)
 
 
 def _reset(states: dict[str, Tensor], resets: Tensor | None, t: int, reverse: bool) -> dict[str, Tensor]:

@@ -179,7 +179,7 @@ def test_pieces_that_come_one_after_another_do_not_wait_for_each_other(parallel_
 
 def test_who_comes_too_late_is_refused(parallel_for):
     def late(piece, begin, end):
-        others = [threading.Timer(wait, piece, (k, k + 1)) for k, wait in enumerate((0, 0, 0.5))]
+        others = [threading.Timer(wait, piece, (k, k + 1)) for k, wait in enumerate((0, 0, 2.0))]
         for thread in others:
             thread.start()
         for thread in others:

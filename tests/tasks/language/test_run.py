@@ -140,7 +140,7 @@ def test_bad_input_of_the_command_line_is_one_line(done, source, tmp_path):
         (("sample", done[0], "--prime", "Ω"), "does not know 'Ω'"),
         (("sample", done[0], "--temperature", -1), "--temperature -1"),
         (("sample", forecast), "holds a Forecaster, which writes no text"),
-        (("predict", done[0]), "does not describe a run of the task 'forecast'"),
+        (("predict", done[0]), "holds a language model, which writes on"),
         (("resume", done[0], "--future-data", "x.csv"), "--future-data is for forecasts"),
         (("evaluate", tmp_path), "holds no run"),
     ]

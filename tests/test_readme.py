@@ -48,7 +48,7 @@ def run_command(words):
     if words[:1] != ["celda"]:
         assert words[0] in ("make", ".", "pip")  # they set up an environment, and would run these tests again
         return
-    if words[1] == "train":
+    if words[1] in ("train", "compare"):
         words += [f"--{name.replace('_', '-')}={value}" for name, value in QUICK[words[2]].items()] + ["--quiet"]
     ended = CliRunner().invoke(app, words[1:], catch_exceptions=False)
     assert ended.exit_code == 0, ended.output

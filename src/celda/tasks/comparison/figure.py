@@ -22,7 +22,7 @@ def comparison_figure(found: Comparison) -> Figure:
         looks = {"color": f"C{place % _MOST}"}
         runs = found.of(cell)
         memory, errors = np.array([run.memory for run in runs], float), found.errors(cell)
-        left.scatter(memory, errors, s=16, alpha=0.45, linewidths=0, **looks)
+        left.scatter(memory, errors, s=22, edgecolors="white", linewidths=0.5, zorder=3, **looks)
         left.scatter(memory.mean(), errors.mean(), s=90, edgecolors="white", label=words(cell), **looks)
         curves = np.maximum([run.gradient for run in runs], _DEEPEST)
         line = "-" if place < _MOST else "--"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,15 +86,15 @@ class Comparison:
         first, *others = self.cells
         raw = [paired(self.errors(first), self.errors(cell)) if self.seeds >= FEWEST else np.nan for cell in others]
         against = dict(zip(others, holm(raw), strict=True))
-        rows = []
+        rows: list[dict[str, Any]] = []
         for cell in self.cells:
             runs = self.of(cell)
-            row: dict[str, object] = {"cell": cell, "gates": " ".join(self.gates[cell])}
+            row: dict[str, Any] = {"cell": cell, "gates": " ".join(self.gates[cell])}
             row |= {"hidden_size": runs[0].hidden_size, "weights": runs[0].weights, "seeds": len(runs)}
             for name in ("error", "memory", "halfway", "epochs", "seconds", "pace"):
                 values = np.array([getattr(run, name) for run in runs], float)
                 row |= {name: values.mean(), f"{name}_sd": values.std(ddof=1) if len(values) > 1 else np.nan}
-            row["difference"] = row["error"] - rows[0]["error"] if rows else 0.0  # type: ignore[operator]
+            row["difference"] = row["error"] - rows[0]["error"] if rows else 0.0
             rows.append({**row, "p": against.get(cell, np.nan), "best": cell == self.best})
         return pd.DataFrame(rows)
 

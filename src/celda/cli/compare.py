@@ -11,6 +11,7 @@ import typer
 from celda.cli.console import show, table
 from celda.cli.forecast import Device
 from celda.cli.outcomes import interruptible
+from celda.cli.words import spoken
 from celda.errors import CeldaError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _show(found: Comparison) -> None:
         )
     numbers = ("units", "weights", found.error, f"against {first}", "memory", "gradient", "seconds an epoch")
     show(table("Cells, with equally many weights", ("cell", "gates", *numbers), rows, numbers=numbers), "")
-    show(*found.notes)
+    show(*(spoken(note) for note in found.notes))
 
 
 def _spread(row: Any, name: str) -> str:

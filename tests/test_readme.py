@@ -142,6 +142,14 @@ def test_the_page_on_insight_runs(run, tmp_path):
     assert (tmp_path / "runs/demo/explained/report.html").is_file()
 
 
+def test_the_page_on_comparing_cells_runs(run, tmp_path):
+    days = pd.date_range("2021-01-04", periods=150, freq="D")
+    y = np.array([10, 12, 13, 12, 11, 5, 4])[days.dayofweek] + np.random.default_rng(0).normal(size=150)
+    pd.DataFrame({"ds": days, "y": y}).to_csv(tmp_path / "days.csv", index=False)
+    assert list(run("docs/comparing.md")["found"].cells) == ["lstm", "rnn"]
+    assert (tmp_path / "runs/compared/compare.png").is_file()
+
+
 def test_the_page_on_streams_runs_and_its_model_learns(run):
     names = run("docs/streams.md")
     assert names["losses"][-1] < 0.6 * names["losses"][0]

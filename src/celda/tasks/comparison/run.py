@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,12 @@ def compare(
         raise CeldaError(f"There is no task {task!r} to compare cells on: write one of {', '.join(map(repr, TASKS))}.")
     found = _check(cells, seeds)
     contest = TASKS[task](source, dict(options or {}))
-    count = lambda cell, size: sum(w.numel() for w in contest.network(cell, size).parameters())  # noqa: E731
+
+    def count(cell: Cell, size: int) -> int:
+        return sum(weight.numel() for weight in contest.network(cell, size).parameters())
+
     wanted = count(found[0], contest.hidden_size)
-    sizes = [contest.hidden_size]
-    for cell in found[1:]:
-        sizes.append(matching_size(lambda size, cell=cell: count(cell, size), wanted))  # type: ignore[misc]
+    sizes = [contest.hidden_size, *(matching_size(partial(count, cell), wanted) for cell in found[1:])]
     kept = None if out is None else _Kept(Path(out))
     trainings = [(c, size, seed) for c, size in zip(found, sizes, strict=True) for seed in range(seeds)]
     asked = [_asked(task, contest, *training) for training in trainings]

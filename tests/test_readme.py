@@ -48,7 +48,7 @@ def run_command(words):
     if words[:1] != ["celda"]:
         assert words[0] in ("make", ".", "pip")  # they set up an environment, and would run these tests again
         return
-    if words[1] == "train":
+    if words[1] in ("train", "compare"):
         words += [f"--{name.replace('_', '-')}={value}" for name, value in QUICK[words[2]].items()] + ["--quiet"]
     ended = CliRunner().invoke(app, words[1:], catch_exceptions=False)
     assert ended.exit_code == 0, ended.output
@@ -140,6 +140,14 @@ def test_the_page_on_insight_runs(run, tmp_path):
     assert kept["LSTM, forget bias 0"] < 100 * kept["plain RNN"]
     assert (tmp_path / "gradient.png").is_file()
     assert (tmp_path / "runs/demo/explained/report.html").is_file()
+
+
+def test_the_page_on_comparing_cells_runs(run, tmp_path):
+    days = pd.date_range("2021-01-04", periods=150, freq="D")
+    y = np.array([10, 12, 13, 12, 11, 5, 4])[days.dayofweek] + np.random.default_rng(0).normal(size=150)
+    pd.DataFrame({"ds": days, "y": y}).to_csv(tmp_path / "days.csv", index=False)
+    assert list(run("docs/comparing.md")["found"].cells) == ["lstm", "rnn"]
+    assert (tmp_path / "runs/compared/compare.png").is_file()
 
 
 def test_the_page_on_streams_runs_and_its_model_learns(run):

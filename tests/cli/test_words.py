@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 from celda.cli.classify import classify
+from celda.cli.compare import compare
 from celda.cli.explain import explain
 from celda.cli.forecast import forecast
 from celda.cli.language import language, sample
@@ -39,9 +40,9 @@ def test_arguments_are_said_as_options(python, here):
 
 
 def test_all_options_are_there():
-    commands = forecast, language, sample, classify, tag, explain
+    commands = forecast, language, sample, classify, tag, explain, compare
     here = {"--" + name.replace("_", "-") for one in commands for name in inspect.signature(one).parameters}
-    assert set(OPTIONS.values()) == here - {"--data", "--text", "--prime", "--run", "--quiet", "--out"}
+    assert set(OPTIONS.values()) == here - {"--data", "--text", "--prime", "--run", "--quiet", "--out", "--task"}
 
 
 def test_an_option_that_a_command_has_not_is_told_where_it_is():

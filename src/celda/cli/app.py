@@ -11,6 +11,7 @@ import celda
 from celda.cli.cache import cache
 from celda.cli.cells import cells
 from celda.cli.classify import classify
+from celda.cli.compare import compare
 from celda.cli.data import data
 from celda.cli.doctor import doctor
 from celda.cli.explain import explain
@@ -34,7 +35,7 @@ app.add_typer(train, name="train")
 app.add_typer(cache, name="cache")
 for task in (forecast, language, classify, tag):
     train.command()(in_its_words(task))
-for command in (resume, evaluate, predict, explain, sample, cells, data, doctor):
+for command in (resume, evaluate, predict, explain, compare, sample, cells, data, doctor):
     app.command()(in_its_words(command))
 
 

@@ -22,14 +22,18 @@ _BY_SIGNAL = 128  # and its number, as shells expect it: 130 or 143; a script th
 
 
 @contextmanager
-def interruptible(run: Path) -> Iterator[None]:
-    """Ctrl-C or SIGTERM inside the block ends the program well, with a word on stderr on how to go on."""
+def interruptible(run: Path | None, again: str = ".") -> Iterator[None]:
+    """Ctrl-C or SIGTERM inside the block ends the program well, with a word on stderr on how to go on.
+
+    `run`: the folder of the run that can be resumed; None: there is none, and `again` says what to do.
+    """
     former = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        begun = (run / "config.json").is_file() and any((run / "checkpoints").glob("*.safetensors"))
-        how = f"; the checkpoint is written. Go on with:  celda resume {shlex.quote(str(run))}" if begun else "."
+        how = again
+        if run and (run / "config.json").is_file() and any((run / "checkpoints").glob("*.safetensors")):
+            how = f"; the checkpoint is written. Go on with:  celda resume {shlex.quote(str(run))}"
         typer.echo(f"Interrupted{how}", err=True)
         number = interrupt.args[0] if interrupt.args else signal.SIGINT
         raise typer.Exit(_BY_SIGNAL + number) from None

@@ -23,7 +23,7 @@ _NAMES = (
     *("length", "temperature", "top_k", "top_p"),
     *("text_col", "token_col", "label_col", "bidirectional", "pooling", "crf", "word_dropout"),
     *("min_count", "max_length", "wide", "noise", "missing", "class_weight", "validation", "test"),
-    "step",
+    *("step", "cells", "seeds"),
 )
 # How Python's arguments are called on the command line: its options are those of `celda train` and `celda sample`.
 OPTIONS = {name: "--" + name.replace("_", "-") for name in _NAMES} | {"future_df": "--future-data"}

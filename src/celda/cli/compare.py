@@ -52,7 +52,11 @@ def compare(
     from celda import tasks
     from celda.tasks.comparison import compare as compared
 
-    kinds: dict[str, Any] = {"forecast": tasks.Forecaster, "classify": tasks.Classifier, "language": tasks.LanguageModel}
+    kinds: dict[str, Any] = {
+        "forecast": tasks.Forecaster,
+        "classify": tasks.Classifier,
+        "language": tasks.LanguageModel,
+    }
     known = kinds[task]._get_param_names()
     ours = {"task", "data", "cells", "seeds", "out", "quiet"}
     if foreign := [name for name in given if name not in known and name not in ours]:

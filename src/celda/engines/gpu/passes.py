@@ -70,7 +70,8 @@ def _read(plan: ForwardPlan, call: Call) -> Values:
     """What is read unit by unit, masks and states of the layer below."""
     found: Values = {}
     for k, name in enumerate(plan.read):
-        found |= {f"read_{k}": call.inputs[name].contiguous(), f"read_{k}_moves": int(call.inputs[name].shape[0] > 1)}
+        value = call.inputs[name].to(call.states[0].dtype)  # masks are bool
+        found |= {f"read_{k}": value.contiguous(), f"read_{k}_moves": int(value.shape[0] > 1)}
     return found
 
 

@@ -1,14 +1,15 @@
-"""What engines with gradients of their own do alike: a call without its tensors, derivatives by the reference."""
+"""What engines with gradients of their own do alike: a function that torch differentiates, twice by the reference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from celda.engines.call import Call, Engine
+from celda.engines.call import Call, Engine, Result
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,68 @@ class Upstream:
         """
         kept = {} if d_kept is None else {n: d for n, d in zip(call.keep, d_kept, strict=True) if n in call.cell.states}
         return Upstream(d_output, (None,) * len(call.states) if d_last is None else tuple(d_last), kept)
+
+
+class Passes(NamedTuple):
+    """The two passes of an engine. What the first leaves for the second has `final`, the last states, and
+    `shown(node)`, a value that was kept, in memory of its own."""
+
+    forward: Callable[[Call, Sequence[bool]], Any]  # which inputs, states and weights want a gradient
+    output: Callable[[Any], Tensor]  # (T, B, H), no view of another tensor
+    gradients: Callable[[Any, Call, Sequence[bool], Upstream], list[Tensor | None]]
+
+
+def differentiable(call: Call, passes: Passes, reference: Engine) -> Result | None:
+    """The result of a call, to be differentiated; None where no gradient will be asked for."""
+    tensors = (*call.inputs.values(), *call.states, *call.weights.values())
+    if not torch.is_grad_enabled() or not any(t.requires_grad for t in tensors):
+        return None
+    output, *rest = Fused.apply(call, passes, reference, *tensors)
+    final, shown = rest[: len(call.states)], rest[len(call.states) :]
+    return Result(output, tuple(final), dict(zip(call.keep, shown, strict=True)))
+
+
+class Fused(torch.autograd.Function):
+    """apply(call, passes, reference, *inputs, *states, *weights) -> output, final states, kept values; shapes: `Call`.
+
+    `call` holds the same tensors. A gradient that shall itself be differentiated is taken through `reference`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, passes: Passes, reference: Engine, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Run the kernels, keeping what a gradient needs."""
+        passed = passes.forward(call, ctx.needs_input_grad[3:])
+        output = passes.output(passed)
+        ctx.save_for_backward(*tensors, call.lengths, call.resets, output)
+        # What is returned holds on to this object: kept here, they would hold each other for ever.
+        ctx.shell, ctx.passed = without_tensors(call), replace(passed, final=())
+        ctx.passes, ctx.reference = passes, reference
+        shown = {name: passed.shown(call.cell.named[name]) for name in call.keep}
+        ctx.mark_non_differentiable(*(value for name, value in shown.items() if name not in call.cell.states))
+        ctx.set_materialize_grads(False)
+        return output, *passed.final, *shown.values()
+
+    @staticmethod
+    def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The gradients of every tensor that wants one."""
+        *tensors, lengths, resets, _ = ctx.saved_tensors  # torch says where one was changed in place since
+        call, wants = replace(refilled(ctx.shell, tensors), lengths=lengths, resets=resets), ctx.needs_input_grad[3:]
+        count = len(call.states)
+        kept = {name: d for name, d in zip(call.keep, d_rest[count:], strict=True) if d is not None}
+        upstream = Upstream(d_output, d_rest[:count], kept)
+        if torch.is_grad_enabled() or batched(d_output, *d_rest):
+            return (None, None, None, *again(call, ctx.reference, wants, upstream))
+        passed, ctx.passed = ctx.passed, None
+        if passed is None:  # a second time through the same graph
+            passed = ctx.passes.forward(replace(call, keep=()), wants)
+        return (None, None, None, *ctx.passes.gradients(passed, call, wants, upstream))
+
+
+def alone(tensor: Tensor, size: Sequence[int]) -> Tensor:
+    """The same memory as a tensor that is no view of another, so that a caller may change it in place."""
+    place = tensor.untyped_storage(), tensor.storage_offset()
+    found: Tensor = tensor.new_empty(0).set_(*place, size)  # type: ignore[call-overload]
+    return found
 
 
 def without_tensors(call: Call) -> Call:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from celda.engines.call import Call
+from celda.engines.derivatives import alone
 
 T = TypeVar("T", Tensor, "Tensor | None")
 
@@ -221,9 +222,7 @@ class Layout:
         """What `spread` gives as a tensor that is no view of another, so that a caller may change it in place."""
         if self.order is not None:
             return self.spread(rows)
-        place = rows.untyped_storage(), rows.storage_offset()
-        output: Tensor = rows.new_empty(0).set_(*place, (self.steps, self.batch, rows.shape[-1]))  # type: ignore[call-overload]
-        return output
+        return alone(rows, (self.steps, self.batch, rows.shape[-1]))
 
     def back(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """(B, H) each in the order of the layout, as copies in the caller's order.

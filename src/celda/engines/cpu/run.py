@@ -9,8 +9,9 @@ import torch
 
 from celda.engines.call import Call, Engine, Result
 from celda.engines.cpu import pool
-from celda.engines.cpu.function import Fused
+from celda.engines.cpu.function import PASSES
 from celda.engines.cpu.passes import forward
+from celda.engines.derivatives import differentiable
 
 
 def run(call: Call, reference: Engine) -> Result:
@@ -18,11 +19,8 @@ def run(call: Call, reference: Engine) -> Result:
 
     `reference` is the engine that second derivatives are taken through.
     """
-    tensors = (*call.inputs.values(), *call.states, *call.weights.values())
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        output, *rest = Fused.apply(call, reference, *tensors)
-        final, shown = rest[: len(call.states)], rest[len(call.states) :]
-        return Result(output, tuple(final), dict(zip(call.keep, shown, strict=True)))
+    if (result := differentiable(call, PASSES, reference)) is not None:
+        return result
     passed = forward(call, False, _lasting if call.keep else None)
     kept = {name: passed.seen(call.cell.named[name]) for name in call.keep}
     return Result(passed.layout.output(passed.output), passed.final, kept)

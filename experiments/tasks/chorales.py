@@ -41,7 +41,7 @@ class Setting:
     recurrent_dropout: float = 0.0
     batch_size: int = 16
     epochs: int = 300
-    patience: int = 15
+    patience: int = 40
 
 
 class Padded(NamedTuple):

@@ -130,6 +130,11 @@ class Cell:
         """Whether some of what engines are given is not just what is learned."""
         return bool(self.constants) or any(weight.pattern for weight in self.weights)
 
+    @property
+    def draws(self) -> bool:
+        """Whether a layer draws at random in training: masks, or weights that are dropped."""
+        return bool(self.masks or self.weight_drop)
+
     def units(self, state: str, hidden_size: int) -> int:
         """How many units a state has in a layer of this hidden size."""
         return self.narrow.get(state, hidden_size)

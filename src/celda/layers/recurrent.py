@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from celda import cells, language
-from celda.engines import Bound, Call, Plan, Result, check_engine, choose, know
+from celda.engines import Call, Plan, Result, check_engine, choose, know
 from celda.errors import CeldaError
 from celda.language import Cell
-from celda.layers import between, doors, packed, structure
+from celda.layers import between, doors, inference, packed, structure
 from celda.layers.initial import check_init, initialise
 from celda.layers.masks import draw, drop_weights
 from celda.layers.stepper import Stepper
@@ -282,10 +282,12 @@ class Recurrent(nn.Module):
         names, directions = cell.states, len(self._suffixes)
         weights = [self._weights(place) for place in range(len(self._names))]
         plan, y = self._plan(x, weights, *(states or ()), *inputs.values()), x
-        if not (torch.is_grad_enabled() or inputs or start or lengths is not None or resets is not None):
-            known = self._bound(plan, cell, x, weights, training)
-            if known is not None:
-                return self._pass(known, x, states, weights)
+        at_random = training and (cell.draws or self.dropout)
+        special = inputs or start or at_random or self.connections or self._trace is not None
+        if not (torch.is_grad_enabled() or special or lengths is not None or resets is not None):
+            passes = inference.bound(plan, cell, x, weights, self.hidden_size, directions)
+            if passes is not None:
+                return inference.run(passes, x, states, weights, directions)
         zeros = (x.new_zeros(x.shape[1], self.hidden_size),) * len(names) if states is None else ()
         further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
         keep = tuple(cell.named) if self._trace is not None else tuple(n.removesuffix("_below") for n in cell.below)
@@ -317,41 +319,6 @@ class Recurrent(nn.Module):
             )
         final = (torch.stack([r.states[k] for r in results]) for k in range(len(names)))
         return y, tuple(map(structure.narrowed, (cell,) * len(names), names, final))
-
-    def _bound(
-        self, plan: Plan, cell: Cell, x: Tensor, weights: Sequence[Mapping[str, Tensor]], training: bool
-    ) -> list[Bound] | None:
-        """The engine's passes without gradients for all layers and directions; None where more than sizes matters."""
-        if self._trace is not None or self.connections or (training and (self.dropout or cell.weight_drop)):
-            return None
-        (steps, batch, width), hidden, directions = x.shape, self.hidden_size, len(self._suffixes)
-        found = []
-        for place, arrays in enumerate(weights):
-            sizes = steps, batch, width if place < directions else hidden * directions
-            bound = plan.bound(cell, sizes, hidden, x.dtype, tuple(arrays), place % directions == 1)
-            if bound is None:
-                return None
-            found.append(bound)
-        return found
-
-    def _pass(
-        self,
-        known: list[Bound],
-        x: Tensor,
-        states: tuple[Tensor, ...] | None,
-        weights: Sequence[Mapping[str, Tensor]],
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Every layer and direction over (T, B, I) by what `_bound` found."""
-        directions, y, last = len(self._suffixes), x, []
-        for layer in range(self.num_layers):
-            outputs = []
-            for place in range(layer * directions, (layer + 1) * directions):
-                first = None if states is None else [state[place] for state in states]
-                output, final = known[place].run(y, first, weights[place])
-                outputs.append(output)
-                last.append(final)
-            y = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-        return y, last[0] if len(last) == 1 else tuple(torch.cat(state) for state in zip(*last, strict=True))
 
     def _bare(self, states: tuple[Tensor, ...]) -> State:
         return states[0] if len(states) == 1 else states

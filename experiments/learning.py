@@ -67,14 +67,14 @@ def weights(net: nn.Module) -> int:
 
 
 def learn(
-    net: nn.Module, training: Training, loss: Callable[[], Tensor], solved: Callable[[float], bool]
+    net: nn.Module, training: Training, loss: Callable[[], Tensor], solved: Callable[[float], bool], **adam: Any
 ) -> int | None:
-    """Follow the gradient of `loss`, which draws a batch each time, until `solved`.
+    """Follow the gradient of `loss`, which draws a batch each time, until `solved`; `adam`: further options of Adam.
 
     That is asked every `training.check` sequences, with the mean loss over them. Gives the number of sequences used,
     or None where it was not solved within the limit.
     """
-    optimizer = torch.optim.Adam(net.parameters(), lr=training.learning_rate, fused=True)
+    optimizer = torch.optim.Adam(net.parameters(), lr=training.learning_rate, fused=True, **adam)
     steps, every = training.limit // training.batch_size, max(1, training.check // training.batch_size)
     total = 0.0
     for step in range(1, steps + 1):

@@ -25,7 +25,7 @@ def draw(cell: Cell, x: Tensor, hidden_size: int) -> dict[str, Tensor]:
 def bernoulli(size: Sequence[int], probability: float, device: torch.device) -> Tensor:
     """True with this probability, rounded to a multiple of 2**-16.
 
-    Each element takes a quarter of one of torch's whole numbers; `Tensor.bernoulli_` takes about four times as long.
+    Each element takes a quarter of one of torch's whole numbers; `Tensor.bernoulli_` takes three to four times as long.
     """
     if not 0 < probability < 1:
         return torch.full(size, probability >= 1, device=device)

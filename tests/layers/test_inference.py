@@ -75,10 +75,28 @@ def test_the_short_way_is_taken_and_only_where_it_serves(monkeypatch):
         layer(x, lengths=[5, 2, 1])
         layer(x, resets=torch.zeros(5, 3, dtype=torch.bool))
         layer(x, start=3)
-        with celda.trace(layer) as trace:
-            layer(x)
     assert taken == [1]
-    assert trace["f"].shape == (1, 5, 3, 17)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])
+@pytest.mark.parametrize("name", CELLS)
+def test_a_trace_is_the_same_with_and_without_gradients(name, options):
+    if options and CELLS[name].below:
+        pytest.skip("reads the layer below, which has one direction")
+    layer = layer_of(name, **options)
+    x, inputs = inputs_of(layer)
+    with celda.trace(layer) as trace:
+        layer(x, **inputs)
+        with_them = dict(trace)
+        with torch.no_grad():
+            layer(x, **inputs)
+        without = dict(trace)
+        kept = {key: value.clone() for key, value in without.items()}
+        with torch.inference_mode():
+            layer(x + 1, **inputs)
+    assert all(torch.equal(with_them[key], without[key]) for key in layer.cell.named)
+    assert all(torch.equal(kept[key], without[key]) for key in layer.cell.named)  # the next call has its own memory
+    assert not torch.equal(trace["h"], without["h"])
 
 
 @pytest.mark.parametrize("option", ["zoneout", "recurrent_dropout", "dropout", "weight_drop"])
@@ -147,7 +165,7 @@ def test_its_memory_is_given_back():
     with torch.no_grad():
         layer(inputs_of(layer)[0])
     assert launches.forward_launches.cache_info().currsize > 0
-    held = [weakref.ref(ready) for ready in gc.get_objects() if isinstance(ready, launches.Ready)]
+    held = [weakref.ref(ready) for ready in gc.get_objects() if type(ready) is launches.Ready]
     assert held
     celda.engines.empty_cache()
     gc.collect()

@@ -59,13 +59,17 @@ class Plan:
         dtype: torch.dtype,
         arrays: tuple[str, ...],
         reverse: bool,
+        keep: tuple[str, ...] = (),
     ) -> Bound | None:
-        """Passes of one layer and direction over (T, B, width) = `sizes`, without gradients; None: only by a `Call`."""
+        """Passes of one layer and direction over (T, B, width) = `sizes`, without gradients; None: only by a `Call`.
+
+        `keep` are the gates and states that a trace asks for, `arrays` the names of the weights.
+        """
         if self.engine != "cpu" or self.operator:
             return None
         from celda.engines import cpu
 
-        return cpu.bound(cell, sizes, hidden, dtype, arrays, reverse)
+        return cpu.bound(cell, sizes, hidden, dtype, arrays, reverse, keep)
 
     def stream(self, calls: Sequence[Call]) -> Stream | None:
         """A stack of layers, given by their first `calls`, to be run step by step; None: only a call at a time."""

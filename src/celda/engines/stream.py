@@ -34,10 +34,10 @@ class Bound(Protocol):
 
     def run(
         self, x: Tensor, states: Sequence[Tensor] | None, weights: Mapping[str, Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    ) -> tuple[Tensor, tuple[Tensor, ...], Mapping[str, Tensor]]:
         """The outputs (T, B, H) and the last states, (1, B, H) each, from initial ones (B, H), or zeros.
 
-        All in memory of their own, and no views.
+        They are in memory of their own, and no views. Third is what a trace keeps, (T, B, H) each, by name.
         """
         ...
 

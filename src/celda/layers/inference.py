@@ -13,12 +13,20 @@ from celda.language import Cell
 Weights = Sequence[Mapping[str, Tensor]]  # of each layer and direction, directions first
 
 
-def bound(plan: Plan, cell: Cell, x: Tensor, weights: Weights, hidden_size: int, directions: int) -> list[Bound] | None:
+def bound(
+    plan: Plan,
+    cell: Cell,
+    x: Tensor,
+    weights: Weights,
+    hidden_size: int,
+    directions: int,
+    keep: tuple[str, ...] = (),
+) -> list[Bound] | None:
     """The engine's passes over batches like `x` (T, B, I), a layer and direction each; None where it has none."""
     (steps, batch, width), found = x.shape, []
     for place, arrays in enumerate(weights):
         sizes = steps, batch, width if place < directions else hidden_size * directions
-        one = plan.bound(cell, sizes, hidden_size, x.dtype, tuple(arrays), place % directions == 1)
+        one = plan.bound(cell, sizes, hidden_size, x.dtype, tuple(arrays), place % directions == 1, keep)
         if one is None:
             return None
         found.append(one)
@@ -27,15 +35,17 @@ def bound(plan: Plan, cell: Cell, x: Tensor, weights: Weights, hidden_size: int,
 
 def run(
     passes: Sequence[Bound], x: Tensor, states: tuple[Tensor, ...] | None, weights: Weights, directions: int
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The output (T, B, H or 2H) of the last layer, and the last states, each (layers x directions, B, H)."""
-    y, last = x, []
+) -> tuple[Tensor, tuple[Tensor, ...], list[Mapping[str, Tensor]]]:
+    """The output (T, B, H or 2H) of the last layer, the last states, (layers x directions, B, H), and what was kept."""
+    y, last, traced = x, [], []
     for first in range(0, len(passes), directions):
         outputs = []
         for place in range(first, first + directions):
             initial = None if states is None else [state[place] for state in states]
-            output, final = passes[place].run(y, initial, weights[place])
+            output, final, kept = passes[place].run(y, initial, weights[place])
             outputs.append(output)
             last.append(final)
+            traced.append(kept)
         y = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-    return y, last[0] if len(last) == 1 else tuple(torch.cat(state) for state in zip(*last, strict=True))
+    new = last[0] if len(last) == 1 else tuple(torch.cat(state) for state in zip(*last, strict=True))
+    return y, new, traced

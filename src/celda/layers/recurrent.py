@@ -283,14 +283,18 @@ class Recurrent(nn.Module):
         weights = [self._weights(place) for place in range(len(self._names))]
         plan, y = self._plan(x, weights, *(states or ()), *inputs.values()), x
         at_random = training and (cell.draws or self.dropout)
-        special = inputs or start or at_random or self.connections or self._trace is not None
+        special = inputs or start or at_random or self.connections
+        traced = tuple(cell.named) if self._trace is not None else ()
         if not (torch.is_grad_enabled() or special or lengths is not None or resets is not None):
-            passes = inference.bound(plan, cell, x, weights, self.hidden_size, directions)
+            passes = inference.bound(plan, cell, x, weights, self.hidden_size, directions, traced)
             if passes is not None:
-                return inference.run(passes, x, states, weights, directions)
+                y, new, kept = inference.run(passes, x, states, weights, directions)
+                if self._trace is not None:
+                    self._trace.record(kept)
+                return y, new
         zeros = (x.new_zeros(x.shape[1], self.hidden_size),) * len(names) if states is None else ()
         further = {name: value.unsqueeze(0) if value.dim() == 2 else value for name, value in inputs.items()}
-        keep = tuple(cell.named) if self._trace is not None else tuple(n.removesuffix("_below") for n in cell.below)
+        keep = traced or tuple(n.removesuffix("_below") for n in cell.below)
         results: list[Result] = []
         for layer in range(self.num_layers):
             below = y

@@ -11,6 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from celda.engines.cpu import pool
 from celda.engines.cpu.kernels import forward_program, shape_of
 from celda.engines.cpu.launches import forward_launches
 from celda.engines.cpu.layout import plain
@@ -32,9 +33,11 @@ class Bound:
         dtype: torch.dtype,
         arrays: tuple[str, ...],
         reverse: bool,
+        keep: tuple[str, ...],
     ) -> None:
         steps, batch, width = sizes
-        shape, self._program = shape_of(dtype, hidden), forward_program(cell, (), False)
+        shape, self._program = shape_of(dtype, hidden), forward_program(cell, tuple(cell.named[n] for n in keep), False)
+        self._kept = {name: self._program.record.index(cell.named[name]) for name in keep}
         self._layout = layout = plain(steps, batch, hidden, shape.lanes, reverse)
         self._hoist = hoists(self._program, batch, hidden, (width,), dtype)
         self._sizes = self._program, layout.kind, shape, (width,), (True,), self._hoist, arrays, False
@@ -52,8 +55,8 @@ class Bound:
     @shielded
     def run(
         self, x: Tensor, states: Sequence[Tensor] | None, weights: Mapping[str, Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The outputs (T, B, H) and the last states, (1, B, H) each, from initial ones (B, H), or zeros."""
+    ) -> tuple[Tensor, tuple[Tensor, ...], Mapping[str, Tensor]]:
+        """The outputs (T, B, H), last states, (1, B, H) each, from initial ones (B, H) or zeros, and what is kept."""
         layout, ready = self._layout, forward_launches(*self._sizes)  # its memory is not held here
         launch = ready.take()
         rows = x.resolve_neg().contiguous().view(layout.rows, -1)
@@ -64,16 +67,29 @@ class Bound:
         if self._operands:
             operands = x.new_empty(len(self._operands), layout.batch, layout.padded)
             values |= {name: operand.data_ptr() for name, operand in zip(self._operands, operands, strict=True)}
+        kept: dict[str, Tensor] = {}
+        if self._kept:  # where the kernel writes them: a trace is not copied
+            count, padded = len(self._program.record), layout.padded
+            record = pool.lasting(layout.rows * count * padded, x.dtype)
+            values["record"] = record.data_ptr()
+            planes = record.view(layout.steps, layout.batch, count, padded)[..., : layout.hidden].unbind(2)
+            kept = {name: planes[k] for name, k in self._kept.items()}
         initial = self._zeros if states is None else dict(zip(self._initial, states, strict=True))
         launch.run(layout, values, {**weights, **initial}, 0, layout.steps)
         final = tuple(state.clone() for state in launch.stacked[layout.steps % 2])
         ready.give_back(launch)
-        return output, final
+        return output, final, kept
 
 
 @lru_cache(maxsize=SIZES)
 def bound(
-    cell: Cell, sizes: tuple[int, int, int], hidden: int, dtype: torch.dtype, arrays: tuple[str, ...], reverse: bool
+    cell: Cell,
+    sizes: tuple[int, int, int],
+    hidden: int,
+    dtype: torch.dtype,
+    arrays: tuple[str, ...],
+    reverse: bool,
+    keep: tuple[str, ...],
 ) -> Bound | None:
     """Passes of a cell with `hidden` units over (T, B, width) = `sizes`; None where it needs more than its input."""
-    return Bound(cell, sizes, hidden, dtype, arrays, reverse) if Bound.serves(cell) else None
+    return Bound(cell, sizes, hidden, dtype, arrays, reverse, keep) if Bound.serves(cell) else None

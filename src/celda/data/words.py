@@ -113,7 +113,7 @@ class WordEncoder:
         """
         samples = []
         for text in texts:
-            words = self._cut(text) or [""]  # a text without a word is one unknown word
+            words = self.cut(text) or [""]  # a text without a word is one unknown word
             numbers = [table.numbers(map(VIEWS[view], words)) for view, table in self.vocabularies.items()]
             samples.append({"tokens": torch.tensor(numbers).T.contiguous(), **self._bag(text)})
         return samples
@@ -138,7 +138,8 @@ class WordEncoder:
         common = np.array(found)
         return np.log((1 + texts) / (1 + common)) + 1, np.sqrt(common / common.mean())
 
-    def _cut(self, words: Sequence[str]) -> Sequence[str]:
+    def cut(self, words: Sequence[str]) -> Sequence[str]:
+        """Those of a text's words that are read."""
         if self.max_length is None or len(words) <= self.max_length:
             return words
         head = self.max_length // 2

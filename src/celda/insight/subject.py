@@ -49,7 +49,8 @@ class Question(Protocol):
 
     `output` maps inputs like `x` (1, L, ...) to one number a sequence. `words`: what that number is, "the mean of the
     forecast"; `baseline_words`: what `baseline` stands for, "a flat window". `labels`, `series` (L,): of the input's
-    steps. `unit`: by how much one of the output is in the reader's unit.
+    steps; `series` is drawn, and None where they are no numbers. `unit`: by how much one of the output is in the
+    reader's unit.
     """
 
     @property
@@ -63,7 +64,7 @@ class Question(Protocol):
     @property
     def labels(self) -> Sequence[object]: ...
     @property
-    def series(self) -> np.ndarray: ...
+    def series(self) -> np.ndarray | None: ...
     @property
     def unit(self) -> float: ...
     def output(self, x: Tensor) -> Tensor:

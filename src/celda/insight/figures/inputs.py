@@ -21,12 +21,14 @@ _STEPS = 400  # of the second half that are drawn
 
 def attribution_figure(question: Question, found: Attribution, theme: Theme) -> Figure:
     """The input of the last sequence, and what each step of it adds to the output."""
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    series = question.series
+    figure = Figure(figsize=(11, 3 if series is None else 5), layout="constrained")
     FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True)
+    *above, below = figure.subplots(1 if series is None else 2, 1, sharex=True, squeeze=False)[:, 0]
     added = per_step(found.values)[-1] * question.unit
-    above.plot(np.arange(len(added)), question.series, color=theme.ink, linewidth=1.2)
-    finish(above, "What the model was given")
+    for axis in above:
+        axis.plot(np.arange(len(added)), series, color=theme.ink, linewidth=1.2)
+        finish(axis, "What the model was given")
     below.bar(np.arange(len(added)), added, width=1.0, color=np.where(added > 0, MODEL, BLUE))
     below.axhline(0, color=theme.ink, linewidth=0.6)
     finish(below, f"What each step adds to {question.words}")

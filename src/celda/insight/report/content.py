@@ -25,6 +25,7 @@ from celda.insight.walk import Walk, walk
 _WEAK = 0.3  # a unit that follows something less closely than that is not worth a word
 _SEQUENCES = 32  # of which the gradient is taken
 _COLUMNS = 24  # inputs of a step that are listed
+_POINTS, _GAP = (32, 128, 512), 0.01  # of the line that gradients are taken along, until they sum up so closely
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,10 @@ def _memory(page: Page, seen: _Seen) -> None:
 
 
 def _inputs(page: Page, question: Question) -> None:
-    found = integrated_gradients(question.output, question.x, question.baseline)
+    for points in _POINTS:
+        found = integrated_gradients(question.output, question.x, question.baseline, points=points)
+        if found.gap < _GAP:
+            break
     added = per_step(found.values)[-1] * question.unit
     page.section("inputs", "What the answer stands on")
     before, after = float(found.baseline[-1]) * question.unit, float(found.output[-1]) * question.unit
@@ -194,7 +198,8 @@ def _inputs(page: Page, question: Question) -> None:
     )
     page.figure(
         "inputs",
-        "Above what the model was given, below what each step adds to the answer: red raises it, blue lowers it.",
+        ("What " if question.series is None else "Above what the model was given, below what ")
+        + "each step adds to the answer: red raises it, blue lowers it.",
         lambda theme: figures.attribution_figure(question, found, theme),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,38 +16,13 @@ from celda.data import Table, Windows
 from celda.data.frequency import Frequency
 from celda.data.windows import Batch
 from celda.errors import CeldaError
-from celda.language import Cell
 from celda.models import ForecastNetwork
+from celda.tasks.explained.parts import Layer, Line
 from celda.tasks.forecaster import Forecaster, Source
-from celda.tasks.loading import load
 from celda.tasks.model_card import steps_in_words
-from celda.tasks.run_folder import RunFolder, is_run
-from celda.tasks.saved_forecaster import TASK
 
 _SEQUENCES = 64  # windows that are looked at, the latest
 _NIGHT = 6  # o'clock, until which it is night
-
-
-@dataclass(frozen=True)
-class Line:
-    """Values `values` (n,) at the places `at` (n,), in steps of a recurrent layer."""
-
-    name: str
-    at: np.ndarray
-    values: np.ndarray
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A recurrent layer of the network; see `celda.insight.Part`."""
-
-    layer: str
-    title: str
-    step: str
-    labels: Sequence[object]
-    columns: tuple[str, ...]
-    targets: Mapping[str, np.ndarray]
-    signal: Line
 
 
 @dataclass(frozen=True)
@@ -205,25 +180,10 @@ class Explained:
         return found
 
 
-def subject(folder: str | Path, source: Source | None = None, *, cell: Cell | None = None) -> Explained:
-    """What `celda.insight.explain` needs of a run folder or a model directory.
-
-    `source`: the table to look at the model with; that of the run by default. `cell`: where it is one of your own.
-
-    Raises CeldaError where the folder holds neither, or the table has no window with a horizon after it.
-    """
-    folder = Path(folder)
-    if source is None:
-        run = RunFolder.find(folder)
-        if not is_run(run.folder) and (folder / "model.safetensors").is_file():
-            raise CeldaError(f"{folder} is a model, which holds no data: name a table after it.")
-        source = run.read_config(TASK)["data"]
-        if source is None:
-            raise CeldaError("The run was begun with a table in memory, not with a file: give that table again.")
-    forecaster = load(folder, cell=cell)
-    table = forecaster.read(source)
-    windows = _windows(forecaster, table)
-    return Explained(forecaster, windows, str(source) if isinstance(source, str | Path) else "a table in memory")
+def subject(forecaster: Forecaster, source: Source) -> Explained:
+    """A forecaster and the latest windows of a table. Raises CeldaError where it has none with a horizon after it."""
+    name = str(source) if isinstance(source, str | Path) else "a table in memory"
+    return Explained(forecaster, _windows(forecaster, forecaster.read(source)), name)
 
 
 def _windows(forecaster: Forecaster, table: Table) -> Windows:

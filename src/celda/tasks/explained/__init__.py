@@ -1,0 +1,45 @@
+"""A trained model as `celda.insight` wants it: its network, sequences to look at it with, and what the steps mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from celda.errors import CeldaError
+from celda.insight import Subject
+from celda.language import Cell
+from celda.tasks.explained import forecasting, labelling, writing
+from celda.tasks.forecaster import Forecaster
+from celda.tasks.language import LanguageModel
+from celda.tasks.loading import load
+from celda.tasks.run_folder import RunFolder, is_run
+
+
+def subject(folder: str | Path, source: Any = None, *, cell: Cell | None = None) -> Subject:
+    """What `celda.insight.explain` needs of a run folder or a model directory.
+
+    `source`: the table, text or sequences to look at the model with; those of the run by default. `cell`: where it is
+    one of your own.
+
+    Raises CeldaError where the folder holds neither, or the data cannot be used with the model.
+    """
+    folder = Path(folder)
+    own = source is None
+    source = _of_the_run(folder) if own else source
+    model = load(folder, cell=cell)
+    if isinstance(model, Forecaster):
+        return forecasting.subject(model, source)
+    if isinstance(model, LanguageModel):
+        return writing.subject(model, source, held_out=own)
+    return labelling.subject(model, source)
+
+
+def _of_the_run(folder: Path) -> Any:
+    """The data that a run began with."""
+    run = RunFolder.find(folder)
+    if not is_run(run.folder) and (folder / "model.safetensors").is_file():
+        raise CeldaError(f"{folder} is a model, which holds no data: name a table, text or folder after it.")
+    source = run.read_config(run.task(), ["data"])["data"]
+    if source is None:
+        raise CeldaError("The run was begun with data in memory, not with a file: give them again.")
+    return source

@@ -23,7 +23,7 @@ def explain(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Write a report on what happens inside a trained model: its gates, its memory, one step by hand."""
+    """Write a report on what happens inside a trained model of any task: its gates, its memory, one step by hand."""
     from celda import insight
     from celda.tasks import explained
 

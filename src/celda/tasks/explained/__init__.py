@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from celda.errors import CeldaError
-from celda.insight import Subject
 from celda.language import Cell
 from celda.tasks.explained import forecasting, labelling, writing
 from celda.tasks.forecaster import Forecaster
@@ -14,9 +13,11 @@ from celda.tasks.language import LanguageModel
 from celda.tasks.loading import load
 from celda.tasks.run_folder import RunFolder, is_run
 
+Explained = forecasting.Explained | labelling.Explained | writing.Explained
 
-def subject(folder: str | Path, source: Any = None, *, cell: Cell | None = None) -> Subject:
-    """What `celda.insight.explain` needs of a run folder or a model directory.
+
+def subject(folder: str | Path, source: Any = None, *, cell: Cell | None = None) -> Explained:
+    """What `celda.insight.explain` needs of a run folder or a model directory: a `celda.insight.Subject`.
 
     `source`: the table, text or sequences to look at the model with; those of the run by default. `cell`: where it is
     one of your own.

@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types imports pytest coverage bench bench-cells experiments experiments-full clean
+.PHONY: setup demo test lint types imports pytest coverage bench bench-cells experiments experiments-full clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Celda needs Python 3.11 or newer, and %s is %s: install one and say  make PYTHON=python3.11" % (sys.executable, sys.version.split()[0]))'
@@ -11,6 +11,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+setup: $(VENV)/.ready  ## .venv, with all that Celda needs
 
 demo: $(VENV)/.ready  ## set up, then train and judge a forecast of electricity demand
 	$(BIN)/celda train forecast electricity --h 48 --run runs/demo --overwrite

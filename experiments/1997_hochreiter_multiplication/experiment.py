@@ -34,5 +34,7 @@ The paper's LSTM needs 482,000 sequences of 100 steps for a mean squared error o
     checks=(
         Check("The LSTM's MSE is at most .0223 on every seed", lambda r: max(r["lstm"].of("mse")) <= 0.0223, ("lstm",)),
     ),
-    why="",
+    why="""The task is no harder than adding for a modern cell: it needs about a tenth of the paper's sequences, and its
+error is far smaller. Batches and Adam are most of the difference to the paper, where one sequence at a time was learned
+by plain gradient descent.""",
 )

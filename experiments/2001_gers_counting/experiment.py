@@ -64,12 +64,13 @@ of legal symbols as the target, a fixed number of steps. n is the largest for wh
 are accepted; it is tested up to 400.""",
     columns=(Column("n", "n", over="best"), Column("n", "n of all seeds"), Column("weights", "weights")),
     runs=(
-        Run("anbn", setting("ab", 4, 100_000), once, "n ≥ 30 is asked for"),
-        Run("anbncn", setting("abc", 6, 150_000), once, "n ≥ 18 is asked for"),
+        Run("anbn", setting("ab", 4, 100_000), once),
+        Run("anbncn", setting("abc", 6, 150_000), once),
     ),
     checks=(
         Check("a^n b^n: the best of 5 seeds reaches n = 30", lambda r: max(r["anbn"].of("n")) >= 30, ("anbn",)),
         Check("a^n b^n c^n: the best of 5 seeds reaches n = 18", lambda r: max(r["anbncn"].of("n")) >= 18, ("anbncn",)),
     ),
-    why="",
+    why="""Every seed counts further than the strings that it learned from, n = 10. How far differs widely: the count is
+a number in a memory, which must neither leak nor saturate, and nothing in the training says so beyond 10.""",
 )

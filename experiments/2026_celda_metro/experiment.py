@@ -167,6 +167,6 @@ line was told all journeys, those of the test too, and shows how much can be kno
     why="""The chain of order 1 does not know the direction. The one of order 2 does, since the last two stations give
 direction and line: on the line it is never wrong, and where lines cross it comes within two points of all that can
 be known. So what a longer memory can add here is little: which journeys are still possible from where this one
-began.""",
+began. The networks find half of that: about one guess in a hundred where lines cross.""",
     data="metro_mexico_city",
 )

@@ -286,5 +286,13 @@ def test_the_source_stands_in_brackets_in_the_first_line(line, found):
 def test_find():
     assert find("lstm") is CELLS["lstm"]
     assert find(CELLS["gru"]) is CELLS["gru"]
-    with pytest.raises(CeldaError, match=r"There is no cell 'lstn'\. Write one of jordan, rnn, rnn_relu"):
+    with pytest.raises(CeldaError, match=r"There is no cell 'lstn'\. Did you mean 'lstm'\?"):
         find("lstn")
+    with pytest.raises(CeldaError, match=r"There is no cell 'memory'\. There are jordan, rnn, rnn_relu"):
+        find("memory")
+
+    def mine(x, h):
+        return x + h
+
+    with pytest.raises(CeldaError, match="mine is a plain function: write @cell above its def"):
+        find(mine)

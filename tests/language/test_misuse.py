@@ -53,6 +53,16 @@ MISTAKES = [
         "`softplus` is not imported",
         "from celda.language import softplus",
     ),
+    Mistake(
+        "a function that there is not",
+        lines('return gate("h", sigmod, linear(x, h)), c + sin(x)  # wrong'),
+        "`sigmod` has no value",
+        "def bad(x, h, c, sigmod):",
+    ),
+    Mistake("a call of such a one", lines("return sin(h), c  # wrong"), "`sin` is no function", "sigmoid, tanh, relu"),
+    Mistake(
+        "a call that is misspelt", lines("return sigmod(h), c  # wrong"), "`sigmod` is no function", "sigmoid(...)"
+    ),
     Mistake("if", lines("if h > 0:  # wrong", "    c = h", "return h, c"), "traced once", "where(condition, a, b)"),
     Mistake("while", lines("while h > 0:  # wrong", "    h = h - 1", "return h, c"), "traced once", "where("),
     Mistake("and", on_value("h > 0 and c > 0"), "`and`", "where(condition, a, b)"),

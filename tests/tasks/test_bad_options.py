@@ -18,7 +18,7 @@ OPTIONS = [
     ({"num_layers": 0}, "num_layers=0"),
     ({"epochs": -1}, "epochs=-1"),
     ({"batch_size": "64"}, "batch_size='64'"),
-    ({"cell": "lstn"}, "There is no cell 'lstn'. Write one of"),
+    ({"cell": "lstn"}, "There is no cell 'lstn'. Did you mean 'lstm'?"),
     ({"cell": None}, "cell=None is no cell: write cell='lstm'"),
     ({"cell": "image_rnn"}, r"The cell image_rnn wants a further input \(image\)"),
     ({"dropout": 1.0}, "dropout=1.0 is no probability below 1"),

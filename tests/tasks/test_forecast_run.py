@@ -173,6 +173,19 @@ def test_a_folder_with_anything_in_it_is_safe(source, tmp_path, done):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_run_that_was_refused_does_not_block_its_folder(source, tmp_path):
+    folder = run_folder.RunFolder.make(tmp_path / "run", overwrite=False)
+    config = {"fingerprint": "", "data": None, "parameters": {}}
+    folder.write_config("forecast", config)
+    run_folder.RunFolder.make(tmp_path / "run", overwrite=False)  # nothing came of it
+    assert not run_folder.is_run(tmp_path / "run")
+    folder.write_config("forecast", config)
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "choose.safetensors").touch()
+    with pytest.raises(CeldaError, match="holds a run already"):
+        run_folder.RunFolder.make(tmp_path / "run", overwrite=False)
+
+
 def test_a_configuration_of_another_program_is_no_run(tmp_path):
     (tmp_path / "config.json").write_text('{"task": "translate", "model": "mine"}')
     (tmp_path / "model").mkdir()

@@ -1,6 +1,7 @@
 """The cells of the field, one file a family; each reads like its paper."""
 
 import re
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from celda.cells.clockwork import clockwork_rnn
@@ -44,7 +45,11 @@ def find(cell: str | Cell) -> Cell:
     if isinstance(cell, Cell):
         return cell
     if not isinstance(cell, str) or cell not in CELLS:
-        raise CeldaError(
-            f"There is no cell {cell!r}. Write one of {', '.join(CELLS)}, or give a cell of your own (@cell)."
+        if callable(cell):
+            raise CeldaError(f"{getattr(cell, '__name__', 'That')} is a plain function: write @cell above its def.")
+        near = get_close_matches(str(cell), CELLS, 1)
+        hint = (
+            f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(CELLS)}; or give one of your own (@cell)."
         )
+        raise CeldaError(f"There is no cell {cell!r}. {hint}")
     return CELLS[cell]

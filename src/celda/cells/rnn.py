@@ -29,8 +29,8 @@ def rnn_relu(x, h):
 
 @cell
 def image_rnn(x, h, *, image):
-    """Plain recurrent network with a further input to every step, such as a picture's features.
+    """Plain recurrent network told a picture's features (Karpathy & Fei-Fei 2015).
 
-    Karpathy & Fei-Fei 2015 have these equations, and give the picture at the first step alone: there zeros follow.
+    The paper gives them at the first step alone; for that, let zeros follow.
     """
     return gate("h", tanh, linear(x, h, image))

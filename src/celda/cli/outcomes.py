@@ -45,11 +45,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(number)
 
 
-def show_outcome(outcome: Outcome) -> None:
-    """The scores of the model beside its baselines, what was noticed, and what was written where."""
+def show_outcome(outcome: Outcome, data: str | None = None) -> None:
+    """The scores of the model beside its baselines, what was noticed, and what was written where.
+
+    `data`: what the user named to be scored; the model may have learned from it.
+    """
     columns = list(outcome.scores.columns)
     rows = [(name, *(_number(v) for v in values)) for name, *values in outcome.scores.itertuples()]
-    title = f"Test: {outcome.windows:,} {outcome.what} that the model had not seen"
+    held_out = f"Test: {outcome.windows:,} {outcome.what} that the model had not seen"
+    title = held_out if data is None else f"{data}: {outcome.windows:,} {outcome.what}"
     show(table(title, ("model", *columns), rows, numbers=columns), "")
     show(*outcome.notes)
     if outcome.files:

@@ -35,7 +35,7 @@ def evaluate(run: Folder, data: Data = None) -> None:
     """Show the scores of a run's test or, with other data, of that: a longer table, another text, other sequences."""
     from celda.tasks import runs
 
-    show_outcome(runs.of(run).evaluate(run, data))
+    show_outcome(runs.of(run).evaluate(run, data), None if data is None else Path(data).name)
 
 
 def predict(

@@ -12,6 +12,9 @@ from celda.language.expression import HIDDEN, LEAVES, Operand, Value, number_of,
 Rule = Callable[[tuple[Value, ...], Value, Value], tuple[Value | None, ...]]
 
 
+CALL = 9  # the binding of what is written as a call
+
+
 @dataclass(frozen=True)
 class Operation:
     """A point-wise operation. `text` and `latex` hold one place an argument; `binding` is its precedence as an operator
@@ -20,7 +23,7 @@ class Operation:
     text: str
     latex: str
     rule: Rule | None = None
-    binding: int = 9
+    binding: int = CALL
 
 
 def _function(text: str, rule: Rule, latex: str | None = None) -> Operation:

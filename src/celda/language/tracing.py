@@ -8,13 +8,14 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from difflib import get_close_matches
 from functools import partial
 from typing import overload
 
 from celda.language.cell import Cell, LinearMap, Mask, Term, Weight, in_order
 from celda.language.errors import CellError, Line, first_line, last_line, line_of, mistake
 from celda.language.expression import HIDDEN, SCALAR, Node, Value, is_probability, number_of, topological, value_of
-from celda.language.operations import OPERATIONS
+from celda.language.operations import CALL, OPERATIONS
 from celda.language.patterns import Groups
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
@@ -292,12 +293,28 @@ _FORMS = {  # what Python says of a wrong call begins with the function's name
 _ELSE = "+ - * / %, comparisons, and the functions of celda.language"
 
 
+_FUNCTIONS = (
+    *(name for name, operation in OPERATIONS.items() if operation.binding == CALL),
+    "gate",
+    "linear",
+    "diagonal",
+    "parameter",
+    "mask",
+    "group",
+    "time",
+)
+
+
 def _unknown(error: NameError, cell: str, arguments: tuple[str, ...]) -> CellError:
     """A name that means nothing: a function that was not imported, or a state that is no argument."""
     name = error.name or next(iter(re.findall("'(.+?)'", str(error))), "...")  # UnboundLocalError has no name
     line = line_of(error.__traceback__)
-    if name in (*OPERATIONS, "gate", "linear", "diagonal", "parameter", "mask", "group", "time"):
+    if name in _FUNCTIONS:
         return mistake(f"`{name}` is not imported.", f"from celda.language import {name}", line)
+    if re.search(rf"\b{name}\s*\(", line.text):
+        near = get_close_matches(name, _FUNCTIONS, 1)
+        right = f"{near[0]}(...)" if near else ", ".join(_FUNCTIONS)
+        return mistake(f"`{name}` is no function of the language.", right, line)
     what = f"`{name}` has no value yet; a state of the step before is an argument."
     return mistake(what, f"def {cell}({', '.join((*arguments, name))}):", line)
 

@@ -62,7 +62,7 @@ class RunFolder:
         if folder.is_file():
             raise CeldaError(f"{folder} is a file: give a folder for the run, such as runs/demo.")
         former_run = is_run(folder)
-        if former_run and not overwrite:
+        if former_run and not overwrite and _has_begun(folder):
             raise CeldaError(
                 f"{folder} holds a run already: resume it (celda resume {folder}), choose another folder, or overwrite "
                 "it (--overwrite)."
@@ -182,6 +182,11 @@ def is_run(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and config.keys() >= _KEYS
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether a run has come to anything; else it was refused, and another may take its place."""
+    return (folder / _OUTCOME).exists() or any((folder / "checkpoints").glob("*.safetensors"))
 
 
 def _refuse_strangers(folder: Path) -> None:

@@ -58,7 +58,8 @@ def test_evaluate_and_predict_from_the_folder(done, texts, tmp_path):
     folder, _ = done
     assert "Test: 20 sequences" in run("evaluate", folder)
     again = run("evaluate", folder, texts)
-    assert "Test: 100 sequences" in again
+    assert f"{texts.name}: 100 sequences" in again
+    assert "had not seen" not in again  # the model may have learnt from them
     assert "bag of words" in again
     run("predict", folder, texts, "--out", tmp_path / "p.csv")
     assert list(pd.read_csv(tmp_path / "p.csv").columns) == ["id", "predicted", "p_bad", "p_good"]

@@ -86,14 +86,11 @@ end.""",
         Column("worst", "worst", ".2f"),
         Column("weights", "weights"),
     ),
-    runs=tuple(
-        Run(name, Lag(cell, hidden_size, learning_rate=0.01, limit=10_000, init=init, check=100), once, published)
-        for name, cell, hidden_size, init, published in (
-            ("1997_truncated", "lstm_1997_truncated", 4, "torch", "100 %; 5,040 sequences"),
-            ("lstm_nfg", "lstm_nfg", 4, "torch", ""),
-            ("lstm", "lstm", 4, "chrono:100", ""),
-            ("rnn", "rnn", 16, "torch", "0 % at a lag of 10 (RTRL)"),
-        )
+    runs=(
+        Run("1997_truncated", Lag("lstm_1997_truncated", 4, 0.01, 20_000, check=100), once, "100 %; 5,040 sequences"),
+        Run("lstm_nfg", Lag("lstm_nfg", 4, 0.01, 20_000, check=100), once, quick=False),
+        Run("lstm", Lag("lstm", 4, 0.01, 10_000, init="chrono:100", check=100), once),
+        Run("rnn", Lag("rnn", 16, 0.01, 10_000, check=100), once, "0 % at a lag of 10 (RTRL)"),
     ),
     checks=(
         Check(
@@ -103,5 +100,8 @@ end.""",
         ),
         Check("The plain network never does", lambda r: r["rnn"].count("solved", 1) == 0, ("rnn",)),
     ),
-    why="",
+    why="""The cell of 1997, which cannot forget, agrees with the paper. The modern LSTM solves the task from three seeds
+of five within 10,000 sequences; from the others the two first symbols left hardly anything different in the memory 100
+steps later, so that there was nothing to learn from. Without the direct connections, or with the usual eps, none of
+the LSTMs that were tried solved it.""",
 )

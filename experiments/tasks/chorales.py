@@ -37,10 +37,10 @@ class Setting:
     cell: str
     hidden_size: int
     learning_rate: tuple[float, ...]
-    dropout: float = 0.3
+    dropout: float = 0.0
     recurrent_dropout: float = 0.0
     batch_size: int = 16
-    epochs: int = 300
+    epochs: int = 600
     patience: int = 40
 
 

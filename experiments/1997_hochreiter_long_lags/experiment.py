@@ -100,8 +100,8 @@ end.""",
         ),
         Check("The plain network never does", lambda r: r["rnn"].count("solved", 1) == 0, ("rnn",)),
     ),
-    why="""The cell of 1997, which cannot forget, agrees with the paper. The modern LSTM solves the task from three seeds
-of five within 10,000 sequences; from the others the two first symbols left hardly anything different in the memory 100
-steps later, so that there was nothing to learn from. Without the direct connections, or with the usual eps, none of
-the LSTMs that were tried solved it.""",
+    why="""The cell of 1997, which cannot forget, agrees with the paper. The modern LSTM solves the task from three
+seeds of five within 10,000 sequences; from the others the two first symbols left hardly anything different in the
+memory 100 steps later, so that there was nothing to learn from. Without the direct connections, or with the usual eps,
+none of the LSTMs that were tried solved it.""",
 )

@@ -25,10 +25,14 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted; it ends as it would have without."""
     from celda.tasks import runs
+    from celda.tasks.run_folder import RunFolder
 
     further = _future(run, future_data)
+    ended = RunFolder.find(run).has_ended
     with interruptible(run):
         show_outcome(runs.of(run).resume(run, data, quiet=quiet, **further))
+    if ended:
+        show("", "The run had ended already: nothing was left to train.")
 
 
 def evaluate(run: Folder, data: Data = None) -> None:

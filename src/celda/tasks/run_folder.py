@@ -159,9 +159,14 @@ class RunFolder:
                 f"it, or write it anew (celda resume {self.folder})."
             ) from error
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.folder / _OUTCOME).is_file()
+
     def require_end(self) -> None:
         """Raise CeldaError where the run has not ended."""
-        if not (self.folder / _OUTCOME).is_file():
+        if not self.has_ended:
             raise CeldaError(
                 f"The run in {self.folder} has not ended, so it has neither model nor scores: resume it "
                 f"(celda resume {self.folder})."

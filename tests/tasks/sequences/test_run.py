@@ -57,6 +57,7 @@ def test_a_run_shows_its_scores_and_leaves_its_files(done):
 def test_evaluate_and_predict_from_the_folder(done, texts, tmp_path):
     folder, _ = done
     assert "Test: 20 sequences" in run("evaluate", folder)
+    assert "had ended already: nothing was left to train" in run("resume", folder, "--quiet")
     again = run("evaluate", folder, texts)
     assert f"{texts.name}: 100 sequences" in again
     assert "had not seen" not in again  # the model may have learnt from them

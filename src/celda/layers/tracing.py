@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from celda.errors import CeldaError
-
-if TYPE_CHECKING:
-    from celda.layers.recurrent import Recurrent
 
 
 class Trace(Mapping[str, Tensor]):
@@ -28,9 +24,8 @@ class Trace(Mapping[str, Tensor]):
         self._values: dict[str, Tensor] = {}
 
     def record(self, kept: list[Mapping[str, Tensor]]) -> None:
-        """Keep what one call left, a mapping a layer and direction. It is put together when it is asked for."""
-        self._kept = [{name: values[name].detach() for name in self.names} for values in kept]
-        self._values = {}
+        """Keep what one call left, detached, a mapping a layer and direction; put together when it is asked for."""
+        self._kept, self._values = kept, {}
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.names:
@@ -57,7 +52,7 @@ def trace(model: nn.Module) -> Iterator[Trace]:
     """Keep the gates and states of the one recurrent layer in `model` (itself, or inside it) while the block runs."""
     from celda.layers.recurrent import Recurrent
 
-    found: list[Recurrent] = [m for m in model.modules() if isinstance(m, Recurrent)]
+    found = [model] if isinstance(model, Recurrent) else [m for m in model.modules() if isinstance(m, Recurrent)]
     if len(found) != 1:
         names = ", ".join(name for name, m in model.named_modules() if isinstance(m, Recurrent)) or "none"
         raise CeldaError(

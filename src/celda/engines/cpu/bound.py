@@ -5,7 +5,7 @@ Around a call of a small layer the way through `passes.forward`, which serves ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -20,6 +20,22 @@ from celda.engines.cpu.sums import hoisted, hoists
 from celda.language import Cell
 
 SIZES = 256  # that are remembered
+
+
+class Planes(Mapping[str, Tensor]):
+    """What a kernel wrote side by side, (T, B, values, padded), as arrays (T, B, H), each when it is asked for."""
+
+    def __init__(self, whole: Tensor, hidden: int, places: Mapping[str, int]) -> None:
+        self._whole, self._hidden, self._places = whole, hidden, places
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._whole[:, :, self._places[name], : self._hidden]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 class Bound:
@@ -67,13 +83,12 @@ class Bound:
         if self._operands:
             operands = x.new_empty(len(self._operands), layout.batch, layout.padded)
             values |= {name: operand.data_ptr() for name, operand in zip(self._operands, operands, strict=True)}
-        kept: dict[str, Tensor] = {}
+        kept: Mapping[str, Tensor] = {}
         if self._kept:  # where the kernel writes them: a trace is not copied
             count, padded = len(self._program.record), layout.padded
             record = pool.lasting(layout.rows * count * padded, x.dtype)
             values["record"] = record.data_ptr()
-            planes = record.view(layout.steps, layout.batch, count, padded)[..., : layout.hidden].unbind(2)
-            kept = {name: planes[k] for name, k in self._kept.items()}
+            kept = Planes(record.view(layout.steps, layout.batch, count, padded), layout.hidden, self._kept)
         initial = self._zeros if states is None else dict(zip(self._initial, states, strict=True))
         launch.run(layout, values, {**weights, **initial}, 0, layout.steps)
         final = tuple(state.clone() for state in launch.stacked[layout.steps % 2])

@@ -298,7 +298,7 @@ def build_network(options: LanguageModel, vocabulary: Vocabulary) -> LanguageNet
 
 
 def _loss(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
-    return next_token_loss(model(batch["x"], batch["first"]), batch["y"])
+    return next_token_loss(model(batch["x"], batch["start"]), batch["y"])
 
 
 def _identity(options: LanguageModel, vocabulary: Vocabulary, train: Tokens, valid: Tokens) -> dict[str, Any]:

@@ -213,7 +213,7 @@ BAD = [
     ({"cell": "image_rnn"}, r"wants a further input \(image\), which a text has not"),
     ({"learning_rate": -1.0}, "learning_rate=-1"),
     ({"clip_norm": 0}, "clip_norm=0 cannot be used"),
-    ({"seed": -1}, "seed=-1"),
+    *(({"seed": seed}, f"seed={seed!r} cannot be used") for seed in (-1, None, 1.5, 1.0, "1", True, 2**31)),
     ({"encoding": "utf-9"}, "encoding='utf-9' is unknown"),
     ({"batch_size": 1000}, "The text is too short: 5,139 characters are left to learn from, and 20,001 are needed"),
     ({"tokenizer": "word", "batch_size": 100}, "tokens are left to learn from, and 2,001 are needed, with batch_size="),

@@ -135,7 +135,7 @@ class Cell:
         """Whether a layer draws at random in training: masks, or weights that are dropped."""
         return bool(self.masks or self.weight_drop)
 
-    @property
+    @cached_property
     def is_timed(self) -> bool:
         """Whether a step depends on its place in the sequence, by `time()`."""
         return any(node.op == "time" for node in self.nodes)

@@ -1,5 +1,7 @@
 """Texts are kept as they are, come in blocks, and say in one line where they cannot be read."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,17 @@ def test_a_string_that_names_a_file_is_that_file(tmp_path, monkeypatch):
         Text.of("yours.txt")
 
 
+def test_a_sentence_that_ends_like_a_file_is_a_text():
+    said = "Nos vemos a las 5 p.m"
+    assert "".join(Text.of(said).blocks()) == said
+    with pytest.raises(CeldaError, match=r"my book\.TXT does not exist"):
+        Text.of("my book.TXT")
+    address = "www.example.com"
+    with pytest.raises(CeldaError, match=r"if this is the text itself, write celda\.data\.Text\('www\.example\.com'\)"):
+        Text.of(address)
+    assert "".join(Text.of(Text(address)).blocks()) == address
+
+
 @pytest.mark.parametrize(
     ("content", "encoding", "answer"),
     [
@@ -57,6 +70,17 @@ def test_a_string_that_names_a_file_is_that_file(tmp_path, monkeypatch):
         ("niña".encode("utf-16"), "utf-8", "encoding='utf-16'"),
         ("nina".encode("utf-16-le"), "utf-8", "holds zero bytes, so it is no text in utf-8"),
         (b"abc", "utf-9", "encoding='utf-9' is unknown: write for example encoding='utf-8'"),
+        *(
+            (b"abc", no, re.escape(f"encoding={no!r} is unknown"))
+            for no in ("rot13", "hex", "undefined", "", "a\0b", None, 3)
+        ),
+        (
+            "niña".encode("utf-16-le"),
+            "utf-16",
+            "does not begin with a byte order mark.*write encoding='utf-16-le'.*or 'utf-16-be'",
+        ),
+        ("niña".encode("utf-32-le"), "utf-32", "does not begin with a byte order mark.*or 'utf-32-be'"),
+        (b"xn--a\xff", "idna", "is not IDNA"),
     ],
 )
 def test_what_is_no_text_is_told_in_one_line(content, encoding, answer, tmp_path, small_blocks):

@@ -31,7 +31,7 @@ def test_every_stream_goes_on_where_it_was(tokens):
     y = np.concatenate([piece["y"].numpy() for piece in chunks.all()])
     assert x.T.tolist() == [[*range(1, 9)], [*range(9, 17)], [*range(17, 25)]]
     assert np.array_equal(y, x + 1)  # what follows, from stream to stream too
-    assert [piece["first"] for piece in chunks.all()] == [True, False, False]
+    assert [piece["start"] for piece in chunks.all()] == [0, 3, 6]
     assert chunks[1]["x"].tolist() == chunks.__getitems__([1])["x"].tolist() == x[3:6].tolist()
 
 

@@ -12,16 +12,16 @@ def x():
     return torch.randint(0, 11, (7, 3), generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "clockwork_rnn"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_it_goes_on_from_a_state(cell, layers, x):
-    network = LanguageNetwork(cell, 11, embedding_size=5, hidden_size=6, num_layers=layers, dropout=0.1).eval()
+    network = LanguageNetwork(cell, 11, embedding_size=5, hidden_size=8, num_layers=layers, dropout=0.1).eval()
     whole, end = network(x)
-    first, state = network(x[:4], network.start(3))
-    second, after = network(x[4:], state)
+    first, state = network(x[:3], network.start(3))
+    second, after = network(x[3:], state, 3)
     torch.testing.assert_close(torch.cat([first, second]), whole)
     torch.testing.assert_close(after, end)
-    assert [one.shape for one in end] == [(layers, 3, 6)] * (2 if cell == "lstm" else 1)
+    assert [one.shape for one in end] == [(layers, 3, 8)] * (2 if cell == "lstm" else 1)
 
 
 @pytest.mark.parametrize("embedding_size", [6, 4])

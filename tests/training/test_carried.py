@@ -20,7 +20,7 @@ class Small(nn.Module):
         torch.manual_seed(1)
         self.recurrent, self.dropout, self.output = GRU(2, 4), nn.Dropout(0.2), nn.Linear(4, 1)
 
-    def forward(self, x, state=None):
+    def forward(self, x, state=None, start=0):
         y, state = self.recurrent(x, state)
         return self.output(self.dropout(y)), (state,) if isinstance(state, torch.Tensor) else state
 
@@ -37,14 +37,14 @@ class Stream:
 
     def __getitem__(self, index):
         part = slice(index * STEPS, (index + 1) * STEPS)
-        return {"x": self.x[part], "y": self.y[part], "first": index == 0}
+        return {"x": self.x[part], "y": self.y[part], "start": index * STEPS}
 
     def __getitems__(self, indices):
         return self[indices[0]]
 
 
 def loss(model, batch):
-    return F.mse_loss(model(batch["x"], batch["first"]), batch["y"])
+    return F.mse_loss(model(batch["x"], batch["start"]), batch["y"])
 
 
 def carried():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -54,8 +55,16 @@ def about(
     """Take the options that stand before a command."""
 
 
+def _show_what_can_be() -> None:
+    r"""Have letters that the terminal has not written as \xf1: none ends the program. Who said otherwise has it so."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run `celda`; exit status 0, 1 (bad input, told in one line), 2 (usage), 130 or 143 (interrupted)."""
+    _show_what_can_be()
     try:
         app()
     except CeldaError as error:

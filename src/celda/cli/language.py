@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -117,9 +118,8 @@ def sample(
     sampler.read(prime)
     for note in sampler.notes:
         typer.echo(note, err=True)
-    pieces = sampler.write(length)
+    pieces = itertools.chain([prime], sampler.write(length))
     try:
-        typer.echo(prime, nl=False)
         for piece in pieces:
             sys.stdout.write(piece)
             sys.stdout.flush()

@@ -12,7 +12,9 @@ from typing import Any
 from celda.errors import CeldaError
 
 _BLOCK = 1 << 20  # bytes, or characters, that are read at once
-_FILE_NAME = re.compile(r"[^\n]{0,200}[\w)]\.[A-Za-z]\w{0,4}")  # what one who writes it takes for a file
+_FILE_NAME = re.compile(r"[^\n]{0,200}[\w)]\.([A-Za-z]\w{0,4})")  # what one who writes it takes for a file,
+_KINDS = {"txt", "text", "md", "rst", "tex", "csv", "tsv", "json", "jsonl", "xml", "html", "htm", "log", "utf8", "abc"}
+# which a name with blanks has to end in: "at 5 p.m" is a text
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -41,7 +43,12 @@ class Text:
         if not isinstance(source, str | Path):
             raise CeldaError(f"A {type(source).__name__} is no text: give a string, or the path of a text file.")
         if isinstance(source, str) and _is_file_name(source):
-            source = Path(source)
+            name, source = source, Path(source).expanduser()
+            if not source.exists():
+                raise CeldaError(
+                    f"{name} does not exist: give a text file; or, if this is the text itself, write "
+                    f"celda.data.Text({name!r})."
+                )
         return cls(source.expanduser() if isinstance(source, Path) else source, encoding)
 
     @property
@@ -75,13 +82,8 @@ class Text:
 
     def _file(self, path: Path) -> Iterator[str]:
         """What the file holds, decoded block by block; a byte order mark of UTF-8 is left out."""
-        try:
-            name = codecs.lookup(self.encoding).name
-            decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)()
-        except LookupError:
-            raise CeldaError(
-                f"encoding={self.encoding!r} is unknown: write for example encoding='utf-8' or 'cp1252'."
-            ) from None
+        name = _codec(self.encoding)
+        decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)()
         read = 0
         try:
             with path.open("rb") as file:
@@ -101,6 +103,13 @@ class Text:
             yield decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             raise self._wrong(error, read - len(error.object)) from None
+        except UnicodeError as error:
+            if name in ("utf-16", "utf-32"):
+                raise CeldaError(
+                    f"{path} does not begin with a byte order mark, so it is not known which byte comes first: write "
+                    f"encoding='{name}-le', as Windows does, or '{name}-be'."
+                ) from None
+            raise CeldaError(f"{path} is not {self.encoding.upper()} ({error}): say how it is encoded.") from None
         except OSError as error:
             what = {FileNotFoundError: "does not exist", IsADirectoryError: "is a folder"}.get(type(error))
             raise CeldaError(f"{path} {what or f'cannot be read ({error.strerror})'}: give a text file.") from error
@@ -116,12 +125,27 @@ class Text:
         )
 
 
+def _codec(encoding: Any) -> str:
+    """The name of the codec of an encoding. Raises CeldaError where there is none, or it gives no text."""
+    try:
+        "".encode(encoding)  # which refuses those that are no encoding of a text, such as "hex"
+        return codecs.lookup(encoding).name
+    except (LookupError, TypeError, ValueError):
+        raise CeldaError(f"encoding={encoding!r} is unknown: write for example encoding='utf-8' or 'cp1252'.") from None
+
+
 def _is_file_name(source: str) -> bool:
-    """Whether a string names a file: one that is there, or one that looks like it, which is then told to be absent."""
+    """Whether a string names a file: one that is there, or one that looks like it, which is then told to be absent.
+
+    A name with blanks looks like one only if it ends as files of text do.
+    """
     if "\n" in source or not source or len(source) > 1000:
         return False
     try:
-        return Path(source).expanduser().exists() or _FILE_NAME.fullmatch(source) is not None
+        if Path(source).expanduser().exists():
+            return True
+        named = _FILE_NAME.fullmatch(source)
+        return named is not None and (" " not in source or named[1].lower() in _KINDS)
     except (OSError, ValueError, RuntimeError):  # no system takes that for a name
         return False
 

@@ -51,11 +51,11 @@ class Tokens:
 
 
 class StreamChunk(TypedDict):
-    """The tokens `x` and those that follow them, `y`, (T, B) each; whether the streams begin with it."""
+    """The tokens `x` and those that follow them, `y`, (T, B) each; the place of its first step in the streams."""
 
     x: Tensor
     y: Tensor
-    first: bool
+    start: int
 
 
 class StreamChunks:
@@ -90,4 +90,4 @@ class StreamChunks:
         tokens = self.tokens.map()  # anew, so that no pages pile up
         starts = range(0, self.batch_size * self.length, self.length)
         rows = torch.from_numpy(np.stack([tokens[s + start : s + stop + 1] for s in starts], 1).astype(np.int64))
-        return {"x": rows[:-1], "y": rows[1:], "first": start == 0}
+        return {"x": rows[:-1], "y": rows[1:], "start": start}

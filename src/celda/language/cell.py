@@ -135,6 +135,11 @@ class Cell:
         """Whether a layer draws at random in training: masks, or weights that are dropped."""
         return bool(self.masks or self.weight_drop)
 
+    @cached_property
+    def is_timed(self) -> bool:
+        """Whether a step depends on its place in the sequence, by `time()`."""
+        return any(node.op == "time" for node in self.nodes)
+
     def units(self, state: str, hidden_size: int) -> int:
         """How many units a state has in a layer of this hidden size."""
         return self.narrow.get(state, hidden_size)

@@ -283,7 +283,7 @@ class Recurrent(nn.Module):
         weights = [self._weights(place) for place in range(len(self._names))]
         plan, y = self._plan(x, weights, *(states or ()), *inputs.values()), x
         at_random = training and (cell.draws or self.dropout)
-        special = inputs or start or at_random or self.connections
+        special = inputs or (start and cell.is_timed) or at_random or self.connections
         traced = tuple(cell.named) if self._trace is not None else ()
         if not (torch.is_grad_enabled() or special or lengths is not None or resets is not None):
             passes = inference.bound(plan, cell, x, weights, self.hidden_size, directions, traced)

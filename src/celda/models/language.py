@@ -64,9 +64,12 @@ class LanguageNetwork(nn.Module):
         if tied:
             self.output.weight = self.embedding.weight
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Score the tokens that follow `x` (T, B): (T, B, V), and the states after it, one (layers, B, H) each."""
-        y, state = self.recurrent(self._embedded(x), state)
+    def forward(self, x: Tensor, state: State | None = None, start: int = 0) -> tuple[Tensor, State]:
+        """Score the tokens that follow `x` (T, B): (T, B, V), and the states after it, one (layers, B, H) each.
+
+        `start`: the place of the first of them in its stream, for a cell that counts its steps with `time()`.
+        """
+        y, state = self.recurrent(self._embedded(x), state, start=start)
         y = F.dropout(y, self.output_dropout, self.training)
         return self.scores(y), state if isinstance(state, tuple) else (state,)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Carried(nn.Module):
-    """Calls `model(x, state)`, which gives an output and a tuple of states, and keeps these for the next call.
+    """Calls `model(x, state, start)`, which gives an output and a tuple of states, and keeps these for the next call.
 
     The gradient ends where a batch begins. In training the states are buffers, so a checkpoint holds them; in
     evaluation they are kept apart, so that a validation leaves no trace.
@@ -25,11 +25,11 @@ class Carried(nn.Module):
             self.register_buffer(name, state)
         self._evaluated: tuple[Tensor, ...] | None = None
 
-    def forward(self, x: Tensor, first: bool) -> Tensor:
-        """The model's output for the next chunk; the stream begins anew where it is the `first`."""
+    def forward(self, x: Tensor, start: int) -> Tensor:
+        """The model's output for the next chunk, whose first step is the stream's number `start`, counted from 0."""
         states = tuple(self.get_buffer(name) for name in self._names) if self.training else self._evaluated
         output: Tensor
-        output, after = self.model(x, None if first else states)
+        output, after = self.model(x, states if start else None, start)
         after = tuple(state.detach() for state in after)
         if self.training:
             for name, state in zip(self._names, after, strict=True):

@@ -114,7 +114,7 @@ def truncated(
         )
     else:
         pieces = _given(core, stream, first, dict(inputs or {}))
-    counts = isinstance(core, Recurrent) and any(node.op == "time" for node in core.cell.nodes)
+    counts = isinstance(core, Recurrent) and core.cell.is_timed
     return _run(layer, pieces, state, counts)
 
 

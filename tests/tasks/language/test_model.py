@@ -18,8 +18,14 @@ from celda.data import StreamChunks, Tokens
 from celda.data.vocabulary import Characters
 from celda.errors import CeldaError
 from celda.models import LanguageNetwork
+from celda.models.language import next_token_loss
 from celda.tasks.language import scores
 from tests.tasks.language.conftest import text, tiny
+
+
+@pytest.fixture(scope="module")
+def counting():
+    return tiny(cell="clockwork_rnn", epochs=1).fit(text())
 
 
 def test_it_learns_and_says_so_beside_counting(fitted):
@@ -68,6 +74,36 @@ def test_score_is_the_mean_log_likelihood(fitted):
         likely = fitted.network_(ids[:-1, None])[0][:, 0].log_softmax(-1)
     assert fitted.score(said) == pytest.approx(likely.gather(1, ids[1:, None]).mean().item(), rel=1e-5)
     assert fitted.evaluate(said).loc["lstm", "loss"] == pytest.approx(-fitted.score(said))
+
+
+@pytest.mark.parametrize("steps", [1, 7, 256])
+def test_a_cell_that_counts_its_steps_goes_on_counting(steps, counting, monkeypatch):
+    monkeypatch.setattr(scores, "_STEPS", steps)
+    said = text(3, seed=1)
+    ids = torch.from_numpy(counting.vocabulary_.encode(said))[:, None]
+    with torch.no_grad():
+        at_once = counting.network_(ids[:-1])[0]
+    assert -counting.score(said) == pytest.approx(next_token_loss(at_once, ids[1:]).item(), rel=1e-5)
+    sampler = counting.sampler()
+    sampler.read(said[:-1])
+    at_once[-1, 0, 0] = -torch.inf  # the unknown is never written
+    torch.testing.assert_close(sampler.probabilities(), at_once[-1, 0].softmax(-1), atol=1e-5, rtol=1e-4)
+
+
+def test_in_training_it_goes_on_counting_too(monkeypatch):
+    found, forward = [], LanguageNetwork.forward
+
+    def seen(self, x, state=None, start=0):
+        found.append((self.training, start, state is None))
+        return forward(self, x, state, start)
+
+    monkeypatch.setattr(LanguageNetwork, "forward", seen)
+    tiny(cell="clockwork_rnn", epochs=1, steps=30).fit(text())
+    train = [start for training, start, _ in found if training]
+    assert train == [30 * number for number in range(len(train))]
+    assert len(train) > 10
+    assert {256, 30} <= {start for training, start, _ in found if not training}  # of the test and the validation
+    assert all(fresh == (start == 0) for _, start, fresh in found)
 
 
 def test_a_long_text_is_scored_as_parallel_streams(fitted, tmp_path, monkeypatch):
@@ -177,7 +213,7 @@ BAD = [
     ({"cell": "image_rnn"}, r"wants a further input \(image\), which a text has not"),
     ({"learning_rate": -1.0}, "learning_rate=-1"),
     ({"clip_norm": 0}, "clip_norm=0 cannot be used"),
-    ({"seed": -1}, "seed=-1"),
+    *(({"seed": seed}, f"seed={seed!r} cannot be used") for seed in (-1, None, 1.5, 1.0, "1", True, 2**31)),
     ({"encoding": "utf-9"}, "encoding='utf-9' is unknown"),
     ({"batch_size": 1000}, "The text is too short: 5,139 characters are left to learn from, and 20,001 are needed"),
     ({"tokenizer": "word", "batch_size": 100}, "tokens are left to learn from, and 2,001 are needed, with batch_size="),

@@ -1,6 +1,9 @@
 """A run of a language model: its files, Ctrl-C, resuming, and the command line end to end."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -122,6 +125,15 @@ def test_the_command_line_from_a_text_to_a_sample(source, tmp_path):
     assert run("sample", folder / "model", "--seed", 1, "--length", 9).exit_code == 0
     assert "bits-per-character" in run("evaluate", folder, source).output
     assert run("resume", folder, "--quiet").exit_code == 0
+
+
+def test_letters_that_the_terminal_has_not_are_escaped(done):
+    for encoding, shown in (("ascii", b"ni\\xf1a"), ("ascii:replace", b"ni?a")):
+        command = [sys.executable, "-c", "from celda.cli import main; main()", "sample", done[0], "--prime", "niña"]
+        environment = os.environ | {"PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+        ended = subprocess.run([*command, "--length", "300"], capture_output=True, env=environment)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.startswith(shown)
 
 
 def test_bad_input_of_the_command_line_is_one_line(done, source, tmp_path):

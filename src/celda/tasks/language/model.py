@@ -37,7 +37,7 @@ from celda.tasks.language.options import (
 )
 from celda.tasks.language.sampler import Sampler
 from celda.tasks.language.scores import Score, score, table
-from celda.tasks.options import check_fitted, settled, suggesting, to_plain
+from celda.tasks.options import check_count, check_fitted, settled, suggesting, to_plain
 
 Source = str | Path | Text
 _STREAM = 2_000  # tokens of a stream of the validation part, at least
@@ -251,6 +251,8 @@ class LanguageModel(BaseEstimator):
 
     def predict(self, prime: str, most: int = 10) -> pd.DataFrame:
         """The likeliest tokens to come after `prime`: `token` and `probability`, `most` rows."""
+        check_fitted(self)
+        check_count("most", most)
         sampler = self.sampler()
         sampler.read(prime)
         likely = sampler.probabilities().cpu().topk(min(most, self.vocabulary_.size))
@@ -296,7 +298,7 @@ def build_network(options: LanguageModel, vocabulary: Vocabulary) -> LanguageNet
 
 
 def _loss(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
-    return next_token_loss(model(batch["x"], batch["first"]), batch["y"])
+    return next_token_loss(model(batch["x"], batch["start"]), batch["y"])
 
 
 def _identity(options: LanguageModel, vocabulary: Vocabulary, train: Tokens, valid: Tokens) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def score(network: LanguageNetwork, tokens: Tokens) -> Score:
     network.eval()
     with torch.no_grad():
         for piece in pieces.all():
-            scores, state = network(piece["x"].to(device), state)
+            scores, state = network(piece["x"].to(device), state, piece["start"])
             nats += surprise(scores, piece["y"].to(device))
             count += piece["y"].numel()
     return Score(nats, count, count * tokens.characters / tokens.count)

@@ -226,7 +226,7 @@ def _digest(tensors: Mapping[str, Tensor], *texts: str) -> str:
     found = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass"))
     for name, value in sorted(tensors.items()):
         found.update(f"\0{name} {value.dtype} {tuple(value.shape)}\0".encode())
-        found.update(value.detach().cpu().contiguous().numpy())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
 
 

@@ -65,7 +65,7 @@ smoothing. {reading}
 import celda
 
 model = celda.load({place}{own})  # where this directory is
-print(model.sample("Once upon a time", length=400, temperature=0.8, seed=1))
+print(model.sample(length=400, temperature=0.8, seed=1))
 print(model.bits_per_character("my.txt"))
 ```
 

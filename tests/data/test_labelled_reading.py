@@ -6,6 +6,8 @@ import pytest
 from scipy.io import wavfile
 
 from celda import Classifier, Tagger
+from celda.data.audio import log_mel
+from celda.data.labelled import Form, Labelled
 from celda.errors import CeldaError
 
 HEAD = "# about\n@problemName demo\n@timeStamps {}\n@classLabel true a b\n@data\n"
@@ -78,6 +80,64 @@ def test_words_with_tags(write):
     assert (data.inputs, data.ids) == ([["The", "cat"], ["runs"]], ["1", "2"])
     data = Tagger().read(write("f.csv", "id,x,label\n1,0.5,up\n1,0.7,down\n"))
     assert (data.inputs[0].tolist(), data.labels[0].tolist()) == ([[0.5], [0.7]], ["up", "down"])
+
+
+def test_a_hash_is_a_word_where_it_has_the_columns_of_the_others(write):
+    data = Tagger().read(write("a.conll", "# sent_id = 1\nthe D\n# N\nruns V\n\n# V\n"))
+    assert data.inputs == [["the", "#", "runs"], ["#"]]
+    assert [tags.tolist() for tags in data.labels] == [["D", "N", "V"], ["V"]]
+    assert Tagger().read(write("b.conll", "# 1\nthe\tD\n#\tN\n")).inputs == [["the", "#"]]
+    assert Tagger().read(write("c.txt", "# a comment\r\nthe\r\n#\r\n"), labelled=False).inputs == [["the", "#"]]
+
+
+def test_only_blanks_and_tabs_part_columns_and_only_line_feeds_lines(write):
+    data = Tagger().read(write("a.conll", "12\u00a0000 N\na\u2028b\x85c V\n"))
+    assert data.inputs == [["12\u00a0000", "a\u2028b\x85c"]]
+    assert data.labels[0].tolist() == ["N", "V"]
+
+
+def test_recordings_without_labels(tmp_path, write):
+    wavfile.write(tmp_path / "a.wav", 8000, np.zeros(800, np.int16))
+    for source in (tmp_path, tmp_path / "a.wav"):
+        data = Classifier().read(source, labelled=False)
+        assert (len(data), data.ids, data.labels, data.rate) == (1, ["a.wav"], None, 8000)
+    with pytest.raises(CeldaError, match=r"a\.wav is one recording, without a label"):
+        Classifier().read(tmp_path / "a.wav")
+    with pytest.raises(CeldaError, match="make one for each class"):
+        Classifier().read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kept", "answer"), [(6, "cannot be read"), (30, "cannot be read"), (200, "is cut off"), (1643, "is cut off")]
+)
+def test_a_recording_that_is_cut_off(kept, answer, tmp_path):
+    path = tmp_path / "a.wav"
+    wavfile.write(path, 8000, np.zeros(800, np.int16))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CeldaError, match=answer) as told:
+        log_mel(path)
+    assert "\n" not in str(told.value)
+
+
+def test_a_recording_of_what_is_no_number(tmp_path):
+    wavfile.write(tmp_path / "a.wav", 8000, np.full(800, np.nan, np.float32))
+    with pytest.raises(CeldaError, match="holds a sample that is no number"):
+        log_mel(tmp_path / "a.wav")
+
+
+def test_columns_are_put_in_the_order_of_a_form():
+    steps = Labelled("series", [np.array([[1.0, 2.0]])], None, "the table", columns=("z", "x"))
+    assert steps.in_form(Form("series", ("x", "z"))).inputs[0].tolist() == [[2, 1]]
+    rows = Labelled("series", [np.array([[1.0], [2.0]])], None, "the table", columns=("t1", "t0"))
+    assert rows.in_form(Form("series", ("t0", "t1"))).inputs[0].tolist() == [[2], [1]]
+    with pytest.raises(
+        CeldaError, match="the table has a column 'z' that the model has not learnt from: it knows x, q"
+    ):
+        steps.in_form(Form("series", ("x", "q")))
+    with pytest.raises(CeldaError, match="the table has no column 'q', which the model has learnt from"):
+        steps.in_form(Form("series", ("x", "z", "q")))
+    with pytest.raises(CeldaError, match="recordings of 16000 Hz, and the model was fitted on 8000 Hz"):
+        Labelled("series", [], None, "the table", rate=16_000).in_form(Form("series", None, 8000))
 
 
 BAD = [

@@ -1,5 +1,6 @@
 """The forward algorithm, Viterbi and the marginals against all sequences of tags, one by one."""
 
+import copy
 import itertools
 
 import pytest
@@ -72,3 +73,32 @@ def test_what_is_past_the_end_does_not_matter(crf, scores):
     there[1, 1:] = -100
     assert crf.log_likelihood(scores, tags, lengths).equal(crf.log_likelihood(other, there, lengths))
     assert crf.decode(scores, lengths).equal(crf.decode(other, lengths))
+
+
+@pytest.mark.parametrize("filling", [float("nan"), float("inf"), -float("inf")])
+def test_not_even_what_is_not_finite_past_the_end_matters(crf, scores, filling):
+    tags, lengths = torch.zeros(3, 4, dtype=torch.long), torch.tensor(LENGTHS)
+    other = scores.clone()
+    other[1, 1:], other[2, 3:] = filling, filling
+    other.requires_grad_()
+    found = crf.log_likelihood(other, tags, lengths)
+    assert found.equal(crf.log_likelihood(scores, tags, lengths))
+    assert crf.decode(scores, lengths).equal(crf.decode(other.detach(), lengths))
+    assert crf.marginals(scores, lengths).equal(crf.marginals(other, lengths))
+    found.sum().backward()
+    assert all(torch.isfinite(one.grad).all() for one in (other, *crf.parameters()))
+
+
+def test_single_precision_is_enough_for_a_long_sequence(crf):
+    steps = 10_000
+    scores = torch.randn(1, steps, TAGS, generator=torch.Generator().manual_seed(1)) * 3
+    lengths, tags = torch.tensor([steps]), scores.argmax(2)
+    single = copy.deepcopy(crf).float()
+    double = copy.deepcopy(single).double()
+    wanted = double.log_likelihood(scores.double(), tags, lengths)
+    assert single.log_likelihood(scores, tags, lengths).item() == pytest.approx(wanted.item(), rel=1e-5)
+    torch.testing.assert_close(
+        single.marginals(scores, lengths).double(), double.marginals(scores.double(), lengths), atol=1e-5, rtol=0
+    )
+    found, best = single.decode(scores, lengths), double.decode(scores.double(), lengths)
+    assert found.equal(best)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ from scipy.io import wavfile
 from celda.data.reading import bytes_of
 from celda.errors import CeldaError
 
-_FLOOR = 1e-8  # of the power, 80 dB below a full tone, so that silence has a logarithm
+# Of the power, so that silence has a logarithm. A full tone lies 92 dB above it at 8 kHz, and higher at a higher rate,
+# as a window then has more samples.
+_FLOOR = 1e-8
 
 
 def log_mel(path: str | Path, *, bands: int = 40, window: float = 0.025, hop: float = 0.010) -> tuple[np.ndarray, int]:
@@ -22,13 +26,20 @@ def log_mel(path: str | Path, *, bands: int = 40, window: float = 0.025, hop: fl
     path = Path(path)
     bytes_of(path)
     try:
-        rate, samples = wavfile.read(path)
-    except (ValueError, EOFError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of parts that hold no sound
+            warnings.filterwarnings("error", "Reached EOF", wavfile.WavFileWarning)
+            rate, samples = wavfile.read(path)
+    except wavfile.WavFileWarning as error:
+        raise CeldaError(f"{path.name} is cut off ({error}): copy it anew, or leave it out.") from error
+    except (ValueError, EOFError, OSError, struct.error) as error:
         raise CeldaError(
-            f"{path.name} cannot be read as a recording ({error}): save it as WAV, not compressed."
+            f"{path.name} cannot be read as a recording ({error}): save it as WAV, whole and not compressed."
         ) from error
     if not len(samples):
         raise CeldaError(f"{path.name} holds no sample: record it anew, or leave it out.")
+    if not np.isfinite(samples).all():
+        raise CeldaError(f"{path.name} holds a sample that is no number: record it anew, or leave it out.")
     return frames(_unit(samples), rate, bands=bands, window=window, hop=hop), int(rate)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from celda.data.class_folders import read_class_folders
+from celda.data.class_folders import read_class_folders, read_recordings
 from celda.data.conll import read_conll
 from celda.data.labelled import Labelled
 from celda.data.parsing import parse_numbers
@@ -29,7 +29,14 @@ def read_classified(
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
         if path.is_dir():
-            return read_class_folders(path)
+            return read_class_folders(path, labelled=labelled)
+        if path.suffix.lower() == ".wav":
+            if labelled:
+                raise CeldaError(
+                    f"{path.name} is one recording, without a label: give a folder with a folder of recordings for "
+                    "each class."
+                )
+            return read_recordings([path], [path.name], path.name)
         if path.suffix.lower() == ".ts":
             data = read_ts(path, decode(path.name, bytes_of(path)))
             if not missing and any(np.isnan(one).any() for one in data.inputs):
@@ -47,14 +54,15 @@ def read_classified(
     elif id_col in raw.frame:
         return _long(raw, label_col, id_col, time_col, missing, labelled, a_step=False)
     else:
-        columns = [name for name in raw.frame.columns if name != label_col]
+        columns = [str(name) for name in raw.frame.columns if name != label_col]
         if not columns:
             raise CeldaError(
                 f"{raw.name} has no column beside {label_col!r}: it needs one of texts (text_col), or of numbers."
             )
         inputs, kind = list(_numbers(raw, columns, missing)[..., None]), "series"
     labels = _labels(raw, label_col) if labelled else None
-    return Labelled(kind, inputs, labels, raw.name, notes=tuple(raw.notes))  # type: ignore[arg-type]
+    known = None if kind == "text" else tuple(columns)
+    return Labelled(kind, inputs, labels, raw.name, notes=tuple(raw.notes), columns=known)  # type: ignore[arg-type]
 
 
 def read_tagged(
@@ -99,7 +107,7 @@ def _long(
         found = _labels(raw, label_col)
         labels = [found[rows] for rows in groups] if a_step else _one_each(raw, found, groups, ids, label_col)
     inputs = [values[rows] for rows in groups]
-    return Labelled("series", inputs, labels, raw.name, clocks, ids, tuple(raw.notes))
+    return Labelled("series", inputs, labels, raw.name, clocks, ids, tuple(raw.notes), tuple(columns))
 
 
 def _groups(raw: RawTable, id_col: str, time_col: str | None) -> tuple[list[str], list[np.ndarray]]:

@@ -23,21 +23,29 @@ class CRF(nn.Module):
         """Log probability (B,) of tags (B, T) given the scores of the steps (B, T, C); what is past the lengths (B,),
         at least 1, does not matter.
         """
-        there = torch.arange(scores.shape[1], device=scores.device) < lengths[:, None]
-        tags = tags.masked_fill(~there, 0)
-        steps = scores.gather(2, tags.unsqueeze(-1)).squeeze(-1)
-        pairs = self.transitions[tags[:, :-1], tags[:, 1:]]
+        past = _past(scores, lengths)
+        tags = tags.masked_fill(past, 0)
+        steps = scores.gather(2, tags.unsqueeze(-1)).squeeze(-1).masked_fill(past, 0)
+        pairs = self.transitions[tags[:, :-1], tags[:, 1:]].masked_fill(past[:, 1:], 0)
         last = tags.gather(1, (lengths - 1).unsqueeze(-1)).squeeze(-1)
-        whole = self.start[tags[:, 0]] + (steps * there).sum(1) + (pairs * there[:, 1:]).sum(1) + self.end[last]
-        return whole - self.log_partition(scores, lengths)
+        whole = self.start[tags[:, 0]] + _sum(steps) + _sum(pairs) + self.end[last]
+        return (whole - self.log_partition(scores, lengths)).to(scores)
 
     def log_partition(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        """The log of the sum over all sequences of tags (B,), by the forward algorithm."""
-        forward = self.start + scores[:, 0]
+        """The log of the sum over all sequences of tags (B,), by the forward algorithm, in double precision.
+
+        What the sum grows by is taken off at each step, so that single precision is as good for a long sequence as for
+        a short one.
+        """
+        scores = scores.masked_fill(_past(scores, lengths).unsqueeze(-1), 0)
+        forward, grown = self.start + scores[:, 0], []
         for t in range(1, scores.shape[1]):
+            grown.append(torch.logsumexp(forward, 1))
+            forward = forward - grown[-1].unsqueeze(1)
             onward = torch.logsumexp(forward.unsqueeze(2) + self.transitions, 1) + scores[:, t]
             forward = torch.where((t < lengths).unsqueeze(1), onward, forward)
-        return torch.logsumexp(forward + self.end, 1)
+        grown.append(torch.logsumexp(forward + self.end, 1))
+        return _sum(torch.stack(grown, 1))
 
     @torch.enable_grad()
     def marginals(self, scores: Tensor, lengths: Tensor) -> Tensor:
@@ -58,6 +66,7 @@ class CRF(nn.Module):
             value, where = (best.unsqueeze(2) + self.transitions).max(1)
             going = (t < lengths).unsqueeze(1)
             best = torch.where(going, value + scores[:, t], best)
+            best = best - best.amax(1, keepdim=True)  # only differences count, and large numbers would round them off
             came_from.append(torch.where(going, where, nothing))  # a sequence that has ended stays where it is
         tag = (best + self.end).argmax(1)
         path = [tag]
@@ -65,4 +74,14 @@ class CRF(nn.Module):
             tag = where.gather(1, tag.unsqueeze(1)).squeeze(1)
             path.append(tag)
         tags = torch.stack(path[::-1], 1)
-        return tags.masked_fill(torch.arange(tags.shape[1], device=tags.device) >= lengths[:, None], 0)
+        return tags.masked_fill(_past(scores, lengths), 0)
+
+
+def _past(scores: Tensor, lengths: Tensor) -> Tensor:
+    """Which steps (B, T) of scores (B, T, C) are past the lengths (B,)."""
+    return torch.arange(scores.shape[1], device=scores.device) >= lengths[:, None]
+
+
+def _sum(steps: Tensor) -> Tensor:
+    """The sum of each row (B, T), in double precision where the device has that."""
+    return steps.sum(1, dtype=steps.dtype if steps.device.type == "mps" else torch.float64)

@@ -125,8 +125,7 @@ def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dic
             f"It was trained with a cell of yours, {name!r}, and equations are not read from files: give cell={name} "
             "with its definition, from Python."
         )
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
-    return {**given, "cell": cell or name}
+    return {**{key: _from_plain(value) for key, value in plain.items()}, "cell": cell or name}
 
 
 def check_equations(cell: str | Cell, trained: str, equations: list[str]) -> None:
@@ -140,7 +139,15 @@ def check_equations(cell: str | Cell, trained: str, equations: list[str]) -> Non
 
 def _plain(value: Any) -> Any:
     value = value.name if isinstance(value, Cell) else _pythonic(value)
+    if isinstance(value, dict):
+        return {"pairs": [[key, one] for key, one in value.items()]}  # the keys of JSON are strings, and these any
     return list(value) if isinstance(value, tuple) else value
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return dict(value["pairs"])
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _pythonic(value: Any) -> Any:

@@ -18,7 +18,7 @@ _CONFIG, _OUTCOME = "config.json", "scores.json"
 _MODEL = "model"
 _FORMER = "former"  # a run that has ended, until the one that overwrites it has
 _FOLDERS = {
-    "checkpoints": ("choose.safetensors", "fit.safetensors", "final.safetensors"),
+    "checkpoints": ("choose.safetensors", "calibrate.safetensors", "fit.safetensors", "final.safetensors"),
     "figures": ("test.png", "loss.png", "forecast.png", "confusion.png"),
     _MODEL: ("README.md", "config.json", "preprocessor.json", "model.safetensors"),
 }

@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import wavfile
 from typer.testing import CliRunner
 
 import celda
@@ -111,6 +113,25 @@ def test_a_class_of_the_test_alone_is_told_before_the_training(texts, tmp_path):
     (tmp_path / "test.csv").write_text("text,label\nso so,middling\n")
     told = run("train", "classify", texts, "--test", tmp_path / "test.csv", "--run", tmp_path / "run", *QUICK, status=1)
     assert "test.csv holds a class that the model has not learnt, 'middling': it knows bad, good" in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options", [("--learning-rate", "-1"), ("--seed", "-1"), ("--min-count", "1000")])
+def test_what_cannot_be_trained_leaves_no_folder(options, texts, tmp_path):
+    told = run("train", "classify", texts, "--run", tmp_path / "run", *QUICK, *options, status=1)
+    assert options[0] in told or "No word occurs 1000 times" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_test_of_another_rate_is_told_before_the_training(tmp_path):
+    for folder, rate in (("data", 8000), ("test", 16_000)):
+        for name in "ab":
+            (tmp_path / folder / name).mkdir(parents=True)
+            for place in range(3):
+                wavfile.write(tmp_path / folder / name / f"{place}.wav", rate, np.zeros(800, np.int16))
+    options = ("--test", tmp_path / "test", "--run", tmp_path / "run", "--epochs", "1", "--quiet")
+    told = run("train", "classify", tmp_path / "data", *options, status=1)
+    assert "test holds recordings of 16000 Hz, and the model was fitted on 8000 Hz" in told
     assert not (tmp_path / "run").exists()
 
 

@@ -1,6 +1,7 @@
 """The tagger reads what is around a step, and says in one line what it cannot use."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import celda
@@ -106,11 +107,36 @@ def test_labels_that_one_sequence_alone_has_are_learnt():
         ({}, ([], []), "one at least"),
         ({"crf": True, "class_weight": "balanced"}, ([["a", "b"]] * 4, [["x", "y"]] * 4), "leave one out"),
         ({}, ([np.array([[np.nan]])] * 4, [["x"]] * 4), "holds NaN"),
+        ({}, ([np.ones((2, 1))] * 4, [[0.1, 0.2]] * 4), "labels cannot tell classes apart.*continuous"),
+        ({}, ([np.ones((2, 1))] * 4, [[0, np.nan]] * 4), r"Sequence 0 has no label at step 1 \(nan\)"),
+        ({}, ([["a", "b"]] * 4, [["x", None]] * 4), r"Sequence 0 has no label at step 1 \(None\)"),
+        ({}, ([["a", "b"]] * 4, [["x", "y"], [0, 1]] * 2), "labels are strings and numbers"),
+        ({}, ([["a", float("nan")]] * 4, [["x", "y"]] * 4), r"Word 1 of sentence 0 is a float \(nan\)"),
+        ({}, ([["a", "b"], []] * 2, [["x", "y"], []] * 2), "Sentence 1 has no word"),
+        ({}, (["a b"] * 4, [["x", "y"]] * 4), "Sentence 0 is a str, not a list of words"),
+        ({"crf": "no"}, ([["a", "b"]] * 4, [["x", "y"]] * 4), "crf='no' is neither True nor False"),
     ],
 )
 def test_what_cannot_be_learnt(options, data, answer):
     with pytest.raises(CeldaError, match=answer):
         tagger(**options).fit(*data)
+
+
+def test_times_need_a_mask():
+    X, y = frames(4)
+    with pytest.raises(CeldaError, match="needs missing='mask'"):
+        tagger().fit(X, y, times=[np.arange(len(one)) for one in X])
+
+
+def test_columns_are_known_by_their_names():
+    X, y = frames()
+    parts = [pd.DataFrame({"id": i, "x": X[i][:, 0], "z": 1.0, "label": y[i]}) for i in range(30)]
+    frame = pd.concat(parts)
+    model = tagger(epochs=2).fit(frame)
+    swapped = model.predict_proba(frame[["z", "id", "x"]])
+    assert all((one == other).all() for one, other in zip(model.predict_proba(frame), swapped, strict=True))
+    with pytest.raises(CeldaError, match="has no column 'z'"):
+        model.predict(frame[["id", "x"]])
 
 
 def test_a_label_that_was_not_learnt(fitted):

@@ -30,7 +30,7 @@ class Classifying:
     step = "a word or a step of the series"
 
     def __init__(self, source: Any, options: dict[str, Any]) -> None:
-        self._options = {**options, "bidirectional": False, "wide": False}
+        self._options = {**options, "bidirectional": False, "wide": False, "calibrate": False}
         first = Classifier(**self._options)
         check_sequence_options(first)
         data = first.read(source)

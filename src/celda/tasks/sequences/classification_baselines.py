@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -15,7 +17,9 @@ from celda.data.words import words_of
 def logistic_regression(data: Labelled) -> tuple[str, Pipeline]:
     """A name and a fitted logistic regression: on the words of texts, or on statistics of series."""
     if data.kind == "text":
-        counts = TfidfVectorizer(analyzer=words_of, min_df=2 if len(data) > 20 else 1, sublinear_tf=True)
+        texts = Counter(word for text in data.inputs for word in set(words_of(text)))
+        rare = 2 if len(data) > 20 and max(texts.values(), default=0) > 1 else 1
+        counts = TfidfVectorizer(analyzer=words_of, min_df=rare, sublinear_tf=True)
         name, regression = "bag of words", make_pipeline(counts, LogisticRegression(C=10, max_iter=2000))
     else:
         steps = (FunctionTransformer(statistics), StandardScaler(), LogisticRegression(max_iter=2000))

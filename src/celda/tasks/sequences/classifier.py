@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from celda.data.labelled import Labelled
 from celda.data.labelled_reading import read_classified
+from celda.data.labels import in_terms_of, places_of
 from celda.data.padded import Padded
 from celda.data.series import SeriesEncoder, as_series, check_times
 from celda.data.words import words_of
@@ -62,11 +64,13 @@ class Classifier(ClassifierMixin, SequenceEstimator):
             is a step of and, where their rate is irregular, the time of the step. Without either, a row is a series.
 
     Attributes, once fitted:
-        classes_: the labels, sorted. epochs_: how many epochs were best. temperature_: what scores are divided by.
+        classes_: the labels, sorted. epochs_: how many epochs were best. temperature_: what scores are divided by; 1
+            where no correction proved itself.
         network_, encoder_: the network, and what turns sequences into its inputs.
         histories_: the `History` of each phase of training. options_: a copy of the options as they were.
         notes_: what the fit noticed in the data.
-        n_features_in_: the columns of X where that was an array (N, T), otherwise the features of a step.
+        n_features_in_: the columns of X where that was an array (N, T) or a table, otherwise the features of a step.
+        feature_names_in_: the names of the columns, where X was a table of series. Other tables are put in their order.
         prior_: how frequent each class was.
     """
 
@@ -151,19 +155,16 @@ class Classifier(ClassifierMixin, SequenceEstimator):
 
     @torch.no_grad()
     def _scores(self, X: Any, times: Any) -> np.ndarray:
-        check_fitted(self)
-        data = self.options_.read(X, times=times, labelled=False)
+        data = self._read(X, times=times)
         scores = np.zeros((len(data), len(self.classes_)))
         for indices, batch in self._batches(data):
-            scores[indices] = self.network_(batch).double().cpu().numpy()
+            scores[indices] = self.network_(batch).cpu().double().numpy()
         calibrated: np.ndarray = scores / self.temperature_
         return calibrated
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None, *, times: Any = None) -> float:
         """The share of sequences whose class is told rightly."""
-        check_fitted(self)
-        data = self.options_.read(X, y, times)
-        self._targets(data, self.classes_)
+        data = self._read(X, y, times, labelled=True)
         right = self.predict(data) == data.labels
         return float(np.average(right, weights=sample_weight))
 
@@ -171,15 +172,11 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         """Scores on sequences that the model has not learnt from, beside baselines: the most frequent class and, where
         the model holds what it learnt from, a logistic regression on word counts or on statistics of the series.
         """
-        check_fitted(self)
-        data = self.options_.read(X, y, times)
-        self._targets(data, self.classes_)
-        return evaluation(self, data)
+        return evaluation(self, self._read(X, y, times, labelled=True))
 
     def table(self, X: Any, *, times: Any = None) -> pd.DataFrame:
         """A row a sequence: its `id`, what is `predicted`, and the probability of each class, in columns `p_CLASS`."""
-        check_fitted(self)
-        data = self.options_.read(X, times=times, labelled=False)
+        data = self._read(X, times=times)
         probabilities = self.predict_proba(data)
         ids = data.ids or [str(place) for place in range(len(data))]
         columns = {"id": ids, "predicted": self.classes_[probabilities.argmax(1)]}
@@ -194,9 +191,22 @@ class Classifier(ClassifierMixin, SequenceEstimator):
             data = read_classified(X, missing=self.missing == "mask", labelled=labelled, **columns)
         else:
             data = self._given(X, y, times, labelled)
-        if data.times is not None and self.missing != "mask" and times is not None:
-            raise CeldaError("times= tells how long ago a value was seen, which needs missing='mask': write that too.")
+        self._check_times(times, data)
         return data
+
+    def _read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = False) -> Labelled:
+        """See `SequenceEstimator`; a DataFrame is read as that was which the model was fitted on."""
+        check_fitted(self)
+        if not isinstance(X, pd.DataFrame) or self._frame is None:
+            return super()._read(X, y, times, labelled=labelled)
+        if self._frame == "rows":
+            data = self.options_._given(X, y, times, labelled)
+        else:
+            data = self.options_.read(X, labelled=labelled and y is None)
+            if labelled and y is not None:
+                data = replace(data, labels=_labels(y, data.inputs))
+        self._check_times(times, data)
+        return self._in_form(data, labelled)
 
     def _names_columns(self, frame: pd.DataFrame) -> bool:
         return bool({self.text_col, self.label_col, self.id_col} & {str(name) for name in frame.columns})
@@ -209,23 +219,22 @@ class Classifier(ClassifierMixin, SequenceEstimator):
             kind, inputs = "text", list(X)
         else:
             kind, inputs = "series", as_series(X, missing=self.missing == "mask")
-        labels = None
-        if labelled:
-            if y is None:
-                raise CeldaError("fit requires y to be passed, but the target y is None: give a label a sequence.")
-            try:
-                labels = column_or_1d(y, warn=True)
-                check_consistent_length(inputs, labels)
-                check_classification_targets(labels)
-            except ValueError as error:
-                raise CeldaError(str(error)) from error
-        clocks = None if times is None else check_times(times, inputs)
-        return Labelled(kind, inputs, labels, "the data", clocks)  # type: ignore[arg-type]
+        labels = _labels(y, inputs) if labelled else None
+        clocks = None if times is None or kind == "text" else check_times(times, inputs)
+        named = isinstance(X, pd.DataFrame) and all(isinstance(name, str) for name in X.columns)
+        columns = tuple(X.columns) if named else None
+        return Labelled(kind, inputs, labels, "the data", clocks, columns=columns)  # type: ignore[arg-type]
 
-    def _remember(self, X: Any, data: Labelled) -> None:
+    def _in_terms(self, labels: Any) -> Any:
+        return in_terms_of(self.classes_, labels)
+
+    def _remember(self, X: Any, y: Any, data: Labelled) -> None:
+        # How a DataFrame was read: by the names of its columns, or each row as a series.
+        by_name = y is None and isinstance(X, pd.DataFrame) and self._names_columns(X)
+        self._frame = ("columns" if by_name else "rows") if isinstance(X, pd.DataFrame) else None
         if isinstance(self.encoder_, SeriesEncoder):
-            whole = isinstance(X, np.ndarray | pd.DataFrame) and X.ndim == 2
-            self.n_features_in_ = X.shape[1] if whole else self.encoder_.features
+            whole = self._frame == "rows" or (isinstance(X, np.ndarray) and X.ndim == 2)
+            self.n_features_in_ = X.shape[1] if whole else len(data.columns or ()) or self.encoder_.features
         counts = np.bincount(self._targets(data, self.classes_), minlength=len(self.classes_))
         self.prior_ = counts / counts.sum()
 
@@ -234,24 +243,27 @@ class Classifier(ClassifierMixin, SequenceEstimator):
 
     def _targets(self, data: Labelled, classes: np.ndarray) -> np.ndarray:
         """The place of each label among the classes. Raises CeldaError where one is not among them."""
-        places: Mapping[Any, int] = {label: place for place, label in enumerate(classes.tolist())}
-        if unseen := sorted({str(one) for one in data.labels.tolist() if one not in places}):
-            raise CeldaError(
-                f"{data.name} holds a class that the model has not learnt, {unseen[0]!r}: it knows "
-                f"{', '.join(map(str, classes[:12]))}; leave those sequences out, or train with them."
-            )
-        return np.array([places[one] for one in data.labels.tolist()])
+        return places_of(classes, data.labels, data.name, "class")
 
     def _kept(self) -> dict[str, Any]:
-        return {"temperature": self.temperature_, "prior": self.prior_.tolist()}
+        calibration = {"temperature": self.temperature_, "calibrated_on": self._calibrated_on}
+        return {**calibration, "prior": self.prior_.tolist(), "frame": self._frame}
 
     def _take_up(self, kept: dict[str, Any]) -> None:
-        self.temperature_, self.prior_ = kept["temperature"], np.array(kept["prior"])
+        self.temperature_, self._calibrated_on = kept["temperature"], kept["calibrated_on"]
+        self.prior_, self._frame = np.array(kept["prior"]), kept["frame"]
 
     def _facts(self) -> list[tuple[str, str]]:
-        told = f"scores are divided by {self.temperature_:.3g}, found on the validation part"
-        kind = self.options_.pooling_of(self.kind_)
-        return [("pooling", kind), ("probabilities", told if self.options_.calibrate else "not calibrated")]
+        count = f"the {self._calibrated_on} sequence(s) of the validation part"
+        if not self.options_.calibrate:
+            told = "not calibrated"
+        elif not self._calibrated_on:
+            told = "not calibrated, as there was no validation part"
+        elif self.temperature_ == 1:
+            told = f"as the network gives them: no correction proved itself on {count}"
+        else:
+            told = f"scores are divided by {self.temperature_:.3g}, found on {count}"
+        return [("pooling", self.options_.pooling_of(self.kind_)), ("probabilities", told)]
 
     def _class_weights(self, data: Labelled, classes: np.ndarray) -> Tensor | None:
         return self._balance(data.labels, classes)
@@ -290,13 +302,27 @@ class Classifier(ClassifierMixin, SequenceEstimator):
 
         return loss
 
-    @torch.no_grad()
-    def _settle(self, network: nn.Module | None, valid: Padded | None) -> None:
-        """Find the temperature on the validation part."""
-        self.temperature_ = 1.0
-        if network is None or valid is None or not self.calibrate:
-            return
+    def _calibration(self, ask: Callable[[], tuple[nn.Module, Padded]] | None) -> dict[str, Any]:
+        """The temperature, by the scores that a network trained as the one that is kept gives the validation part."""
+        if ask is None or not self.calibrate:
+            return {"temperature_": 1.0, "_calibrated_on": 0}
+        network, valid = ask()
         device = next(network.parameters()).device
         found = [valid.__getitems__(indices.tolist()) for indices in valid.by_length(256)]
-        scores = [network({name: value.to(device) for name, value in batch.items()}).cpu() for batch in found]
-        self.temperature_ = calibration.temperature(torch.cat(scores), torch.cat([batch["target"] for batch in found]))
+        with torch.no_grad():
+            scores = [network({name: value.to(device) for name, value in batch.items()}).cpu() for batch in found]
+        target = torch.cat([batch["target"] for batch in found])
+        return {"temperature_": calibration.proven_temperature(torch.cat(scores), target), "_calibrated_on": len(valid)}
+
+
+def _labels(y: Any, inputs: Sequence[Any]) -> np.ndarray:
+    """The labels (N,) that were given with N sequences. Raises CeldaError where they are none."""
+    if y is None:
+        raise CeldaError("fit requires y to be passed, but the target y is None: give a label a sequence.")
+    try:
+        labels: np.ndarray = column_or_1d(y, warn=True)
+        check_consistent_length(inputs, labels)
+        check_classification_targets(labels)
+    except ValueError as error:
+        raise CeldaError(str(error)) from error
+    return labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,9 +23,9 @@ from celda.data.words import WordEncoder
 from celda.errors import CeldaError
 from celda.models.reading import Reader, ReadSeries, ReadWords
 from celda.tasks.options import check_fitted, settled, to_plain
-from celda.tasks.sequences.options import check_sequence_options
+from celda.tasks.sequences.options import check_sequence_options, training_config
 from celda.tasks.sizes import best_epoch, default_epochs
-from celda.training import History, TrainingConfig, fit, forget
+from celda.training import History, fit, forget
 
 Encoder = SeriesEncoder | WordEncoder
 _BATCH = 256  # sequences that are predicted at once
@@ -54,16 +54,9 @@ class Training:
         phase: str,
     ) -> None:
         """Train a network in place. Raises KeyboardInterrupt where it was interrupted."""
-        given = self.options
-        config = TrainingConfig(
-            epochs=epochs,
-            batch_size=given.batch_size,
-            learning_rate=given.learning_rate,
-            weight_decay=given.weight_decay,
-            warmup=0.2,
-            seed=given.seed,
-            device=given.device,
-        )
+        config = training_config(self.options, epochs)
+        if self.run is not None and not self.resume and not self.histories:
+            forget(Path(self.run))  # only now, when nothing is left that could be refused
         where: dict[str, Any] = {"run": self.run, "resume": self.resume, "quiet": self.quiet}
         history = fit(network, loss, train, valid, config, phase=phase, identity=self.identity, **where)
         self.histories[phase] = history
@@ -75,7 +68,8 @@ class SequenceEstimator(BaseEstimator):
     """A task that learns from labelled sequences; `Classifier` and `Tagger` say what a label is.
 
     Fitting has two phases. "choose" trains without a validation part and finds there how many epochs are best; "fit"
-    trains anew for so many on everything.
+    trains anew for so many on everything. Where probabilities are calibrated a third one, "calibrate", lies between:
+    it trains as "fit" does, but without the validation part, so that it can be asked there.
     """
 
     TASK: ClassVar[str]
@@ -102,48 +96,62 @@ class SequenceEstimator(BaseEstimator):
             quiet: whether nothing is shown.
 
         Raises CeldaError where an option or the data cannot be used, and KeyboardInterrupt after Ctrl-C, when the
-        checkpoint is written.
+        checkpoint is written. What was fitted before stays as it was then.
         """
         check_sequence_options(self)
         options: Self = settled(self)
         data = options.read(X, y, times)
         classes = options.classes_of(data)
-        if run is not None and not resume:
-            forget(Path(run))
         plain = {name: value for name, value in to_plain(options).items() if name != "device"}
         identity = {"data": data.fingerprint()[:12], "equations": cells.find(options.cell).equations(), **plain}
         training = Training(options, identity, run, resume, quiet)
-        self._learn(options, data, classes, training)
+        learnt = options._learn(data, classes, training)
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
         self.options_, self.classes_, self.kind_ = options, classes, data.kind
         self.histories_, self.notes_ = training.histories, data.notes
+        self._form = data.form
         self._learnt_from: Labelled | None = data
-        self._remember(X, data)
+        for name, value in learnt.items():
+            setattr(self, name, value)
+        if data.columns is not None:
+            self.feature_names_in_ = np.array(data.columns, dtype=object)
+        self._remember(X, y, data)
         return self
 
-    def _learn(self, options: Self, data: Labelled, classes: np.ndarray, training: Training) -> None:
-        """Both phases."""
-        loss = options._loss(options._class_weights(data, classes))
-        valid = options._hold_out(data, options.validation, np.random.default_rng(options.seed))
-        size = len(data) - len(valid)
-        usual = default_epochs(size, options.batch_size)
+    def check_learnable(self, data: Labelled) -> None:
+        """Raise CeldaError for labelled sequences that these options cannot learn from, before anything is written."""
+        classes = self.classes_of(data)
+        self._class_weights(data, classes)
+        valid = self._hold_out(data, self.validation, np.random.default_rng(self.seed))
+        self._fit_encoder(data.take(np.setdiff1d(np.arange(len(data)), valid)))
+
+    def _learn(self, data: Labelled, classes: np.ndarray, training: Training) -> dict[str, Any]:
+        """All phases; the fitted attributes by name."""
+        loss = self._loss(self._class_weights(data, classes))
+        valid = self._hold_out(data, self.validation, np.random.default_rng(self.seed))
+        usual = default_epochs(len(data) - len(valid), self.batch_size)
         # Of a whole text each word is a weight of its own: it is soon learnt by heart.
-        epochs = options.epochs or (max(1, usual // 3) if data.kind == "text" else usual)
-        self.epochs_ = epochs
+        epochs = self.epochs or (max(1, usual // 3) if data.kind == "text" else usual)
+
+        def trained(encoder: Encoder, train: Padded, valid: Padded | None, phase: str) -> nn.Module:
+            network = self.build_network(encoder, len(classes))
+            training.train(network, loss, train, valid, epochs, phase)
+            return network
+
+        ask = None
         if len(valid):
             train = np.setdiff1d(np.arange(len(data)), valid)
             parts = data.take(train), data.take(valid)
-            encoder = options._fit_encoder(parts[0])
-            network = options.build_network(encoder, len(classes))
-            first, second = (options._padded(encoder, part, classes) for part in parts)
-            training.train(network, loss, first, second, epochs, "choose")
-            self.epochs_ = best_epoch(training.histories["choose"], epochs)
-            self._settle(network, second)
-        else:
-            self._settle(None, None)
-        self.encoder_ = options._fit_encoder(data)
-        self.network_ = options.build_network(self.encoder_, len(classes))
-        whole = options._padded(self.encoder_, data, classes)
-        training.train(self.network_, loss, whole, None, self.epochs_, "fit")
+            part = self._fit_encoder(parts[0])
+            first, second = (self._padded(part, one, classes) for one in parts)
+            trained(part, first, second, "choose")
+            epochs = best_epoch(training.histories["choose"], epochs)
+            ask = lambda: (trained(part, first, None, "calibrate"), second)  # noqa: E731
+        calibration = self._calibration(ask)
+        encoder = self._fit_encoder(data)
+        network = trained(encoder, self._padded(encoder, data, classes), None, "fit")
+        return {"epochs_": epochs, "encoder_": encoder, "network_": network, **calibration}
 
     def read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = True) -> Labelled:
         """Sequences in the form that all tasks share. labelled: whether they must have labels."""
@@ -183,8 +191,27 @@ class SequenceEstimator(BaseEstimator):
     def _loss(self, weights: Tensor | None) -> Callable[[nn.Module, Any], Tensor]:
         raise NotImplementedError
 
-    def _remember(self, X: Any, data: Labelled) -> None:
+    def _remember(self, X: Any, y: Any, data: Labelled) -> None:
         """Keep of what was learnt from what is asked for later."""
+        raise NotImplementedError
+
+    def _read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = False) -> Labelled:
+        """Sequences in the form that the model was fitted on, their labels in the terms of its classes.
+
+        Raises CeldaError where they cannot be brought to it.
+        """
+        check_fitted(self)
+        return self._in_form(self.options_.read(X, y, times, labelled=labelled), labelled)
+
+    def _in_form(self, data: Labelled, labelled: bool) -> Labelled:
+        data = data.in_form(self._form)
+        if labelled:
+            data = replace(data, labels=self._in_terms(data.labels))
+            self._targets(data, self.classes_)
+        return data
+
+    def _in_terms(self, labels: Any) -> Any:
+        """Labels that are written as the classes are, as those."""
         raise NotImplementedError
 
     def table(self, X: Any, *, times: Any = None) -> pd.DataFrame:
@@ -203,9 +230,19 @@ class SequenceEstimator(BaseEstimator):
         """Rows of the model card."""
         raise NotImplementedError
 
-    def _settle(self, network: nn.Module | None, valid: Padded | None) -> None:
-        """What is learnt from the validation part besides the number of epochs."""
-        raise NotImplementedError
+    def _calibration(self, ask: Callable[[], tuple[nn.Module, Padded]] | None) -> dict[str, Any]:
+        """What is learnt from the validation part besides the number of epochs: fitted attributes by name.
+
+        ask: trains for that many epochs without the validation part; the network, and that part. None: there is none.
+        """
+        return {}
+
+    def _check_times(self, times: Any, data: Labelled) -> None:
+        """Raise CeldaError where `times`, which were given, are of no use."""
+        if times is not None and data.kind != "series":
+            raise CeldaError("times= are of the steps of series, and these are texts or words: leave them out.")
+        if times is not None and self.missing != "mask":
+            raise CeldaError("times= tells how long ago a value was seen, which needs missing='mask': write that too.")
 
     def build_network(self, encoder: Encoder, classes: int) -> nn.Module:
         """A network with fresh weights."""
@@ -246,8 +283,6 @@ class SequenceEstimator(BaseEstimator):
 
     def _batches(self, data: Labelled) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
         """The indices and the batch of a few hundred sequences at a time, about equally long."""
-        if data.kind != self.kind_:
-            raise CeldaError(f"The model was fitted on {self.kind_}, and {data.name} holds {data.kind}.")
         padded = Padded(self._encode(self.encoder_, data))
         device = next(self.network_.parameters()).device
         for indices in padded.by_length(_BATCH):

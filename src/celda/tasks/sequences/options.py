@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from celda.errors import CeldaError
 from celda.models.pooling import KINDS
-from celda.tasks.options import check_cell, check_count, check_probability
+from celda.tasks.options import NUMBER, check_cell, check_count, check_probability, settled
+from celda.training import TrainingConfig
 
 _COUNTS = ("hidden_size", "num_layers", "embedding_size", "min_count", "max_length", "batch_size", "epochs")
 _SHARES = ("dropout", "word_dropout")
 _MISSING = ("error", "mask")
+_SWITCHES = ("bidirectional", "crf", "wide", "calibrate")
 
 
 def check_sequence_options(estimator: Any) -> None:
@@ -37,6 +42,26 @@ def check_sequence_options(estimator: Any) -> None:
     weight = given["class_weight"]
     if weight is not None and weight != "balanced" and not isinstance(weight, dict):
         raise CeldaError(f"class_weight={weight!r} is not known: write None, 'balanced' or a dict, weight by class.")
+    for label, one in weight.items() if isinstance(weight, dict) else ():
+        if isinstance(one, bool) or not isinstance(one, NUMBER) or not 0 < one < math.inf:
+            raise CeldaError(f"class_weight gives {label!r} the weight {one!r}: write a number above 0.")
+    for name in _SWITCHES:
+        if not isinstance(given.get(name, False), bool | np.bool_):
+            raise CeldaError(f"{name}={given[name]!r} is neither True nor False: write one of them.")
+    training_config(settled(estimator), epochs=1)
+
+
+def training_config(options: Any, epochs: int) -> TrainingConfig:
+    """How a network is trained with these options. Raises CeldaError where one of them cannot be."""
+    return TrainingConfig(
+        epochs=epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        warmup=0.2,
+        seed=options.seed,
+        device=options.device,
+    )
 
 
 def _within(value: Any, least: float, below: float) -> bool:

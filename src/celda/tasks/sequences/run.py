@@ -32,6 +32,7 @@ from celda.tasks.sequences.estimator import SequenceEstimator
 from celda.tasks.sequences.figures import confusion_figure
 from celda.tasks.sequences.options import check_sequence_options
 from celda.tasks.sequences.tagger import Tagger
+from celda.training import History
 
 _KINDS: dict[str, type[SequenceEstimator]] = {kind.TASK: kind for kind in (Classifier, Tagger)}
 _KEYS = {"test", "test_size"}  # of the configuration, besides those of every run
@@ -61,7 +62,9 @@ def train(
     if isinstance(test_size, bool) or not 0 < test_size < 1:
         raise CeldaError(f"test_size={test_size!r} is no share of the sequences: write for example 0.2.")
     parts = _parts(estimator, source, test, test_size)
-    estimator._targets(parts[1], estimator.classes_of(parts[0]))  # what cannot be is told before the training
+    # What cannot be is told before the training, and before there is a folder.
+    estimator.check_learnable(parts[0])
+    estimator._targets(parts[1].in_form(parts[0].form), estimator.classes_of(parts[0]))
     run = RunFolder.make(Path(folder), overwrite)
     config = {
         "data": _address(source),
@@ -144,7 +147,7 @@ def _go(parts: tuple[Labelled, Labelled], run: RunFolder, estimator: Any, *, res
     files = {"test": run.write("test.csv", tested.frame.to_csv(index=False, float_format="%.4g"))}
     drawn = {
         "confusion": confusion_figure(tested),
-        "loss": loss_figure(estimator.histories_, estimator.epochs_, "nats", _PHASES),
+        "loss": loss_figure(_shown(estimator.histories_), estimator.epochs_, "nats", _PHASES),
     }
     for name, figure in drawn.items():
         files[f"{name} figure"] = run.folder / "figures" / f"{name}.png"
@@ -155,6 +158,11 @@ def _go(parts: tuple[Labelled, Labelled], run: RunFolder, estimator: Any, *, res
     outcome = Outcome(tested.scores, len(tested.frame), tested.notes, files, seconds, tested.what)
     run.write_outcome(outcome)
     return outcome
+
+
+def _shown(histories: dict[str, History]) -> dict[str, History]:
+    """The phases of the figure: "calibrate" repeats one of them on fewer sequences."""
+    return {phase: history for phase, history in histories.items() if phase != "calibrate"}
 
 
 def _address(source: str | Path) -> str:

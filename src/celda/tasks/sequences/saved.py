@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 import celda
 from celda import cells
+from celda.data.labelled import Form
 from celda.data.series import SeriesEncoder
 from celda.data.words import WordEncoder
 from celda.language import Cell
@@ -28,7 +30,7 @@ def save(estimator: SequenceEstimator, directory: Path) -> None:
         "celda": celda.__version__,
         "parameters": to_plain(options),
         "equations": cells.find(options.cell).equations().splitlines(),
-        "kind": estimator.kind_,
+        "form": asdict(estimator._form),
         "classes": estimator.classes_.tolist(),
         "epochs": estimator.epochs_,
         "n_features_in": getattr(estimator, "n_features_in_", None),
@@ -44,7 +46,12 @@ def restore(kind: type[SequenceEstimator], stored: StoredModel, cell: Cell | Non
     estimator = kind(**from_plain(config["parameters"], set(kind().get_params()), cell))
     check_equations(estimator.cell, config["parameters"]["cell"], config["equations"])
     estimator.options_ = settled(copy(estimator))
-    estimator.kind_, estimator.classes_ = config["kind"], np.array(config["classes"])
+    form = config["form"]
+    columns = None if form["columns"] is None else tuple(form["columns"])
+    estimator._form = Form(form["kind"], columns, form["rate"])
+    estimator.kind_, estimator.classes_ = form["kind"], np.array(config["classes"])
+    if columns is not None:
+        estimator.feature_names_in_ = np.array(columns, dtype=object)
     estimator.epochs_, estimator.histories_, estimator.notes_ = config["epochs"], {}, ()
     estimator._learnt_from = None
     if config["n_features_in"] is not None:

@@ -40,10 +40,11 @@ class TagStream:
         """The label of the next step, and the probability of each label (C,)."""
         tagger = self._tagger
         sequence = [step] if tagger.kind_ == "words" else np.asarray(step, dtype=np.float64)[None]
-        data = tagger.options_.read([sequence], labelled=False)
+        data = tagger._read([sequence])
         (sample,) = tagger._encode(tagger.encoder_, data)
-        read = self._network.reader({name: value[None] for name, value in sample.items()})
-        probabilities = self._network.output(self._stepper(read[:, 0])).softmax(-1)[0].numpy()
+        device = next(self._network.parameters()).device
+        read = self._network.reader({name: value[None].to(device) for name, value in sample.items()})
+        probabilities = self._network.output(self._stepper(read[:, 0])).softmax(-1)[0].cpu().numpy()
         return tagger.classes_[probabilities.argmax()], probabilities
 
     def reset(self) -> None:

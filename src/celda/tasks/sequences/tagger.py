@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from celda.data.labelled import Labelled
 from celda.data.labelled_reading import read_tagged
+from celda.data.labels import check_labels, in_terms_of, places_of
 from celda.data.padded import Padded
 from celda.data.series import as_series, check_times
 from celda.errors import CeldaError
@@ -123,26 +124,20 @@ class Tagger(SequenceEstimator):
 
     def score(self, X: Any, y: Any = None, *, times: Any = None) -> float:
         """The share of steps whose label is told rightly."""
-        check_fitted(self)
-        data = self.options_.read(X, y, times)
-        self._targets(data, self.classes_)
+        data = self._read(X, y, times, labelled=True)
         return float(np.mean(np.concatenate(self.predict(data)) == np.concatenate(data.labels)))
 
     def evaluate(self, X: Any, y: Any = None, *, times: Any = None) -> Evaluation:
         """Scores on sequences that the model has not learnt from, beside the most frequent label and, with words, the
         most frequent label of each.
         """
-        check_fitted(self)
-        data = self.options_.read(X, y, times)
-        self._targets(data, self.classes_)
-        return evaluation(self, data)
+        return evaluation(self, self._read(X, y, times, labelled=True))
 
     def table(self, X: Any, *, times: Any = None) -> pd.DataFrame:
         """A row a step: the `id` of its sequence, its number `step`, the `token` where there are words, what is
         `predicted`, and how probable that label is.
         """
-        check_fitted(self)
-        return self._rows(self.options_.read(X, times=times, labelled=False))
+        return self._rows(self._read(X, times=times))
 
     def _rows(self, data: Labelled) -> pd.DataFrame:
         found = self._tag(data, None)
@@ -161,11 +156,10 @@ class Tagger(SequenceEstimator):
     @torch.no_grad()
     def _tag(self, X: Any, times: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         """The places of the labels (T_i,), and the probabilities (T_i, C), of each sequence."""
-        check_fitted(self)
-        data = self.options_.read(X, times=times, labelled=False)
+        data = self._read(X, times=times)
         found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for indices, batch in self._batches(data):
-            tags, probabilities = (part.cpu().numpy() for part in self.network_.tag(batch))  # type: ignore[operator]
+            tags, probabilities = (part.cpu().numpy() for part in self.network_.tag(batch))
             for place, index in enumerate(indices.tolist()):
                 length = int(batch["lengths"][place])
                 found[index] = tags[place, :length], probabilities[place, :length]
@@ -177,11 +171,18 @@ class Tagger(SequenceEstimator):
             return X
         if isinstance(X, str | Path | pd.DataFrame):
             columns = {name: getattr(self, name) for name in ("token_col", "label_col", "id_col", "time_col")}
-            return read_tagged(X, missing=self.missing == "mask", labelled=labelled, **columns)
+            data = read_tagged(X, missing=self.missing == "mask", labelled=labelled, **columns)
+        else:
+            data = self._given(X, y, times, labelled)
+        self._check_times(times, data)
+        return data
+
+    def _given(self, X: Any, y: Any, times: Any, labelled: bool) -> Labelled:
+        """What was given as Python's own objects."""
         if not isinstance(X, list | tuple | np.ndarray) or not len(X):
             raise CeldaError("Sequences are a list of arrays (T, D), or of lists of words, and one at least.")
-        words = all(isinstance(one, list | tuple | np.ndarray) and len(one) and isinstance(one[0], str) for one in X)
-        inputs: list[Any] = [list(one) for one in X] if words else as_series(X, missing=self.missing == "mask")
+        words = any(isinstance(one, str) or _holds_words(one) for one in X)
+        inputs: list[Any] = _sentences(X) if words else as_series(X, missing=self.missing == "mask")
         labels = self._labels(inputs, y) if labelled else None
         clocks = None if times is None or words else check_times(times, inputs)
         return Labelled("words" if words else "series", inputs, labels, "the data", clocks)
@@ -197,25 +198,20 @@ class Tagger(SequenceEstimator):
                 raise CeldaError(
                     f"Sequence {place} has {len(one)} steps and its labels have shape {tags.shape}: give one a step."
                 )
+        check_labels(labels)
         return labels
+
+    def _in_terms(self, labels: Any) -> Any:
+        return [in_terms_of(self.classes_, tags) for tags in labels]
 
     def _find_classes(self, data: Labelled) -> np.ndarray:
         return np.unique(np.concatenate(data.labels))
 
     def _targets(self, data: Labelled, classes: np.ndarray) -> list[np.ndarray]:
         """The place of each label among the classes. Raises CeldaError where one is not among them."""
-        places: Mapping[Any, int] = {label: place for place, label in enumerate(classes.tolist())}
-        found = []
-        for tags in data.labels:
-            if unseen := [one for one in tags.tolist() if one not in places]:
-                raise CeldaError(
-                    f"{data.name} holds a label that the model has not learnt, {str(unseen[0])!r}: it knows "
-                    f"{', '.join(map(str, classes[:12]))}; leave that sequence out, or train with it."
-                )
-            found.append(np.array([places[one] for one in tags.tolist()]))
-        return found
+        return [places_of(classes, tags, data.name, "label") for tags in data.labels]
 
-    def _remember(self, X: Any, data: Labelled) -> None:
+    def _remember(self, X: Any, y: Any, data: Labelled) -> None:
         self._frequencies = frequencies(data)
 
     def _kept(self) -> dict[str, Any]:
@@ -268,5 +264,28 @@ class Tagger(SequenceEstimator):
 
         return loss
 
-    def _settle(self, network: nn.Module | None, valid: Padded | None) -> None:
-        return
+
+def _is_list(one: Any) -> bool:
+    return isinstance(one, list | tuple | np.ndarray)
+
+
+def _holds_words(one: Any) -> bool:
+    numbers = isinstance(one, np.ndarray) and one.dtype.kind in "fiub"
+    return _is_list(one) and not numbers and any(isinstance(word, str) for word in one)
+
+
+def _sentences(given: Any) -> list[list[str]]:
+    """Lists of words. Raises CeldaError for what is none among them."""
+    for place, one in enumerate(given):
+        if not _is_list(one):
+            raise CeldaError(
+                f"Sentence {place} is a {type(one).__name__}, not a list of words: split it, such as with split()."
+            )
+        if not len(one):
+            raise CeldaError(f"Sentence {place} has no word: leave it out.")
+        for step, word in enumerate(one):
+            if not isinstance(word, str):
+                raise CeldaError(
+                    f"Word {step} of sentence {place} is a {type(word).__name__} ({word!r}): all are strings."
+                )
+    return [list(one) for one in given]

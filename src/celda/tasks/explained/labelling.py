@@ -72,7 +72,8 @@ class Explained:
     @property
     def network(self) -> ClassificationNetwork | TaggingNetwork:
         """The trained network."""
-        return self.model.network_  # type: ignore[return-value]
+        found: ClassificationNetwork | TaggingNetwork = self.model.network_
+        return found
 
     @property
     def title(self) -> str:

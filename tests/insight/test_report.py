@@ -74,15 +74,33 @@ def test_the_report_is_whole_in_itself_and_needs_no_task(cell, tmp_path):
     assert ("hands its state straight on" in page) == (cell == "rnn")
 
 
-def test_a_report_is_replaced_and_anything_else_is_refused(tmp_path):
-    text = Text(Reader("rnn", num_layers=2, bidirectional=True))
-    explain(text, tmp_path / "out")
-    explain(text, tmp_path / "out")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(CeldaError, match="holds no report"):
-        explain(text, tmp_path / "mine")
-    assert [path.name for path in tmp_path.iterdir() if path.name != "out"] == ["mine"]
+def test_a_report_is_replaced_and_the_files_of_others_are_left(tmp_path):
+    text, out = Text(Reader("lstm")), tmp_path / "out"
+    first = explain(text, out)
+    (out / "notes.txt").write_text("mine")
+    again = explain(Text(Reader("rnn", num_layers=2, bidirectional=True)), out)
+    assert set(first) > set(again)  # a plain network has no gates
+    assert {path.name for path in out.iterdir()} == {path.name for path in again.values()} | {"notes.txt"}
+    (out / "open.png").write_text("mine, too")
+    with pytest.raises(CeldaError, match=r"holds open\.png, which no report"):
+        explain(text, out)
+    assert (out / "open.png").read_text() == "mine, too"
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "report.html"])
+def test_a_folder_without_a_report_of_celda_is_refused(name, tmp_path):
+    (tmp_path / name).write_text("<html><head></head>mine")
+    with pytest.raises(CeldaError, match="holds no report of Celda's"):
+        explain(Text(Reader("rnn")), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_folder_may_be_the_one_we_are_in_and_need_not_exist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    explain(Text(Reader("rnn")), ".")
+    assert (tmp_path / "report.html").is_file()
+    with pytest.raises(CeldaError, match="Cannot make the folder"):
+        explain(Text(Reader("rnn")), "no/such/folder")
 
 
 def test_what_does_not_fit_is_told_and_nothing_is_written(tmp_path):

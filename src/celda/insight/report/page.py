@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -20,6 +21,7 @@ _PAGE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+{mark}
 <title>{title}</title>
 <style>
 {style}</style>
@@ -92,7 +94,8 @@ class Page:
         links = "".join(f'<a href="#{key}">{html.escape(title)}</a>' for key, title in self.sections)
         body = "\n".join(self.parts).replace(_LINKS, f"<nav>{links}</nav>", 1)
         style = files("celda.insight.report").joinpath("style.css").read_text(encoding="utf-8")
-        return _PAGE.format(title=html.escape(self.title), style=style, body=body)
+        mark = _MARK.format(" ".join(self.pictures))
+        return _PAGE.format(mark=mark, title=html.escape(self.title), style=style, body=body)
 
     def links(self) -> None:
         """Links to all sections."""
@@ -100,6 +103,13 @@ class Page:
 
 
 _LINKS = "<!-- links -->"
+_MARK = '<meta name="celda-report" content="{}">'
+
+
+def figures_of(page: str) -> list[str] | None:
+    """The names of the figures that were written beside a page; None where it is no page of Celda's."""
+    found = re.search(_MARK.format("([a-z0-9 -]*)"), page.partition("</head>")[0])
+    return found[1].split() if found else None
 
 
 def _bytes(figure: Figure, kind: str) -> bytes:

@@ -113,6 +113,13 @@ def test_what_does_not_fit_is_told_and_nothing_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_names_are_written_as_they_are(tmp_path):
+    text = Text(Reader("lstm"))
+    text.parts[0].labels = ["$\\foo$", *text.parts[0].labels[1:]]
+    text.parts[0].targets = {"cost ($) at 5% ($)": np.arange(54.0).reshape(9, 6)}
+    assert explain(text, tmp_path / "out")["units"].is_file()
+
+
 def test_the_figure_of_the_gradient_shows_what_it_is_given():
     layer = celda.LSTM(2, 4)
     found = {"one": gradient_by_lag(layer, torch.randn(6, 2, 2))}

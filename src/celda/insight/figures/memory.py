@@ -9,7 +9,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from celda.drawing import MODEL, QUIET, finish
+from celda.drawing import MODEL, QUIET, finish, powers
 from celda.insight.figures.theme import BLUE, GREEN, LIGHT, PURPLE, TEAL, Theme
 from celda.insight.gradients import GradientByLag
 from celda.insight.memory import Kept
@@ -35,7 +35,7 @@ def gradient_figure(found: Mapping[str, GradientByLag], theme: Theme = LIGHT, *,
             lowest = min(lowest, np.nanmin(norm))
             axis.plot(np.arange(len(norm)), norm, color=colour, linewidth=1.8, label=name)
         finish(axis, title)
-        axis.set_yscale("log")
+        powers(axis)
         axis.set_xlabel("k: steps before the end" + (f" (a step is {step})" if step != "step" else ""))
     axes[0].set_ylabel("norm, as a part of that at k = 0")
     axes[1].set_ylabel("norm of d h / d x")

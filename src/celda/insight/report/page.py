@@ -12,9 +12,8 @@ from importlib.resources import files
 
 from matplotlib.figure import Figure
 
+from celda.drawing import save
 from celda.insight.figures import DARK, LIGHT, Theme, themed
-
-_PNG_DPI = 130
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -114,7 +113,7 @@ def figures_of(page: str) -> list[str] | None:
 
 def _bytes(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=_PNG_DPI, metadata={"Date": None} if kind == "svg" else None)
+    save(figure, buffer, kind, metadata={"Date": None} if kind == "svg" else None)
     return buffer.getvalue()
 
 

@@ -63,6 +63,31 @@ def test_the_product_of_the_forget_gates_by_hand():
     assert found.quantile(0.5) == pytest.approx(math.log(0.5) / math.log(gate[1]))
 
 
+def test_backwards_the_product_is_taken_at_the_first_step():
+    torch.manual_seed(0)
+    layer = celda.Recurrent("lstm", 3, 4, bidirectional=True, dtype=torch.float64)
+    x, lengths = torch.randn(6, 2, 3, dtype=torch.float64), torch.tensor([6, 4])
+    resets = torch.zeros(6, 2, dtype=torch.bool)
+    resets[3, 0] = True
+    (one,) = record(layer, lambda: layer(x, lengths=lengths, resets=resets))
+    forward, backward = kept(one)
+    f = one.traced["f"]
+    cut = torch.ones(6, 2, 1, dtype=torch.float64)
+    cut[2, 0] = 0  # backwards, what comes to step 2 would come from step 3
+    wanted = (f[1] * cut).cumprod(0)
+    torch.testing.assert_close(backward.left[1:5], wanted[:4].mean(1))
+    torch.testing.assert_close(backward.left[5:], wanted[4:, 0])
+    torch.testing.assert_close(forward.left[1], (f[0, 5, 0] + f[0, 3, 1]) / 2)
+    # against autograd: with no recurrent weights the carousel is all that leads back
+    with torch.no_grad():
+        layer.weight_hh_l0_reverse.zero_()
+    (one,) = record(layer, lambda: layer(x))
+    c0 = torch.zeros(2, 2, 4, dtype=torch.float64, requires_grad=True)
+    _, (_, c) = layer(x, (torch.zeros_like(c0), c0))
+    (whole,) = torch.autograd.grad(c[1].sum(), c0)
+    torch.testing.assert_close(kept(one)[1].left[-1], whole[1].mean(0))
+
+
 def test_a_coupled_gate_keeps_what_it_does_not_let_in_and_1997_keeps_all():
     coupled = constant("coupled_lstm", "i", [math.log(1 / 9)] * 3)
     (found,) = kept(record(coupled, lambda: coupled(torch.zeros(2, 1, 2, dtype=torch.float64)))[0])

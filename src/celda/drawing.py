@@ -30,7 +30,7 @@ from matplotlib.ticker import LogFormatter
 
 ACTUAL, MODEL, QUIET = "#222222", "#c1440e", "#8a8a8a"
 _BANDS = (0.30, 0.16, 0.10, 0.07)  # opacity, from the narrowest interval to the widest
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DPI = 130
 _FEW = 15  # points of a line, below which each is marked
 
@@ -104,7 +104,7 @@ class _Powers(LogFormatter):
         if not super().__call__(x, pos):
             return ""
         digits, exponent = f"{x:.0e}".split("e")
-        power = "10" + str(int(exponent)).translate(_RAISED)
+        power = "10" + str(int(exponent)).translate(RAISED)
         return power if digits == "1" else f"{digits} × {power}"
 
 

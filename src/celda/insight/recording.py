@@ -51,6 +51,13 @@ class Recording:
         """Layers x directions."""
         return len(next(iter(self.traced.values())))
 
+    def where(self, place: int) -> str:
+        """A place in words, "layer 2, backwards"; "" where there is no other."""
+        directions = 2 if self.layer.bidirectional else 1
+        number, way = divmod(range(self.places)[place], directions)
+        said = [f"layer {number + 1}"] if self.places > directions else []
+        return ", ".join([*said, *((("forwards", "backwards")[way],) if directions > 1 else ())])
+
     @cached_property
     def mask(self) -> Tensor:
         """(T, B) bool: the steps that lie within their sequence."""

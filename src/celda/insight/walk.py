@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from celda.errors import CeldaError
-from celda.insight.gates import Role, memory_state, roles
 from celda.insight.recording import Recording
 from celda.language.equations import substituted
+from celda.language.purposes import Role, memory_state, roles
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from celda.drawing import save
 from celda.insight.figures import DARK, LIGHT, Theme, themed
+from celda.insight.report.markup import escaped, joined
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -53,14 +54,13 @@ class Page:
         self.parts.append(f"<h3>{html.escape(title)}</h3>")
 
     def say(self, *sentences: str, kind: str = "") -> None:
-        """A paragraph of HTML; `kind` "found" for what was found in this model, "lead" for the first."""
-        self.parts.append(
-            f'<p class="{kind}">' + " ".join(sentences) + "</p>" if kind else f"<p>{' '.join(sentences)}</p>"
-        )
+        """A paragraph of text or markup; `kind` "found" for what was found in this model, "lead" for the first."""
+        opened = f'<p class="{kind}">' if kind else "<p>"
+        self.parts.append(f"{opened}{joined(' ', sentences)}</p>")
 
     def points(self, sentences: Iterable[str]) -> None:
-        """A list of sentences of HTML."""
-        self.parts.append("<ul>" + "".join(f"<li>{one}</li>" for one in sentences) + "</ul>")
+        """A list of sentences of text or markup."""
+        self.parts.append("<ul>" + "".join(f"<li>{escaped(one)}</li>" for one in sentences) + "</ul>")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> None:
         """A table of text; the columns named in `numbers` are set flush right."""

@@ -18,6 +18,7 @@ from typing import Any
 from celda.errors import CeldaError
 from celda.files import written_aside
 from celda.language import Cell
+from celda.language.purposes import roles
 from celda.tasks.comparison.classifying import Classifying
 from celda.tasks.comparison.contest import Contest, Measure
 from celda.tasks.comparison.figure import comparison_figure
@@ -108,8 +109,8 @@ def _check(given: Sequence[str | Cell], seeds: int) -> list[Cell]:
 
 
 def _gates(cell: Cell) -> tuple[str, ...]:
-    """What opens and closes, among what the cell calls its gates: a candidate does not."""
-    return tuple(name for name in cell.gates if cell.named[name].op in ("sigmoid", "exp"))
+    """What opens and closes in the cell, by its equations: a candidate does not."""
+    return tuple(name for name, role in roles(cell).items() if role.is_gate)
 
 
 def _asked(task: str, contest: Contest, cell: Cell, size: int, seed: int) -> dict[str, Any]:

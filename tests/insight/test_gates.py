@@ -45,8 +45,6 @@ def test_the_gates_of_every_cell_lie_between_closed_and_open(name):
         if role.is_gate and CELLS[name].named[role.name].op != "exp":  # an exponential gate opens without end
             assert values.min() >= 0
             assert values.max() <= 1
-        if role.kind == "candidate":
-            assert name in ("lstm_1997", "lstm_1997_truncated", "lstm_niaf") or values.abs().max() <= 1
 
 
 def test_a_gate_that_is_named_before_its_sigmoid_is_looked_at_behind_it():

@@ -5,12 +5,10 @@ Made with matplotlib's objects alone, without pyplot, so that nothing global cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import IO, Any
 
-import matplotlib
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -39,16 +37,6 @@ _FEW = 15  # points of a line, below which each is marked
 _CHANGES = ["%Y", "%b", "%a\n%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
 _FIRSTS = ["", "%b\n%Y", "%a\n%d %b", "%a\n%d %b", "%H:%M", "%H:%M"]
 _HOURS, _DAYS, _WEEKS = 3, 15, 100  # an axis of fewer days names hours; of no more, every day; every Monday
-
-
-@contextmanager
-def drawing(settings: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """All figures are made and written inside this block; matplotlib's own settings come back after it.
-
-    The names of columns, cells and texts are written as they are: a `$` begins no formula.
-    """
-    with matplotlib.rc_context({"text.parse_math": False, **(settings or {})}):
-        yield
 
 
 def save(figure: Figure, to: Path | IO[bytes], kind: str, **options: Any) -> None:

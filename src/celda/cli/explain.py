@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +30,14 @@ def explain(
 
     if step is not None and step < 1:
         raise CeldaError(f"step={step} is no step: they are counted from 1.")
+    tell: Callable[[str], object] = (lambda line: None) if quiet else (lambda line: typer.echo(f"{line} ...", err=True))
+    tell("reading the model and the data")
     subject = explained.subject(run, data)
     count = len(subject.parts[0].labels)
     if step is not None and step > count:
         raise CeldaError(f"step={step} is none: the network reads {count} steps, so write 1 to {count}.")
     folder = out or _folder(run)
-    written = insight.explain(subject, folder, step=-1 if step is None else step - 1)
+    written = insight.explain(subject, folder, step=-1 if step is None else step - 1, tell=tell)
     if not quiet:
         pictures = ", ".join(path.name for name, path in written.items() if name != "report")
         rows = [("report", written["report"]), ("the same as pictures", pictures)]

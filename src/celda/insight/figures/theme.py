@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
-from celda.drawing import MODEL, QUIET, drawing
+from celda.drawing import MODEL, QUIET
 
 BLUE, GREEN, PURPLE, TEAL = "#3b7dc4", "#5f9a3f", "#9a62b5", "#2f9c95"
 _KINDS = {"forget gate": BLUE, "update gate": BLUE, "input gate": GREEN, "output gate": MODEL, "gate": TEAL}
@@ -56,7 +57,7 @@ def themed(theme: Theme) -> Iterator[None]:
     papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
     settings: dict[Any, Any] = {**dict.fromkeys(inks, theme.ink), **dict.fromkeys(papers, theme.paper)}
     settings |= {"grid.color": QUIET, "svg.hashsalt": "celda"}  # the same figure is the same file
-    with drawing(settings):
+    with matplotlib.rc_context(settings):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from celda.errors import CeldaError
@@ -13,13 +14,16 @@ from celda.insight.subject import Subject
 REPORT = "report.html"
 
 
-def explain(subject: Subject, folder: str | Path, *, step: int = -1) -> dict[str, Path]:
+def explain(
+    subject: Subject, folder: str | Path, *, step: int = -1, tell: Callable[[str], object] = lambda line: None
+) -> dict[str, Path]:
     """Write a report on a trained network into a folder: `report.html`, which needs nothing else, and its figures.
 
     Args:
         subject: what a task tells of its model, such as `celda.tasks.explained.subject("runs/demo")`.
         folder: a new or an empty one, or one that holds such a report: its files are replaced, and others left.
         step: the step of the shown sequence that is walked through the cell, from 0, or from the end, -1 the last.
+        tell: is told a line of what is being done.
 
     Returns:
         What was written, by name.
@@ -29,7 +33,7 @@ def explain(subject: Subject, folder: str | Path, *, step: int = -1) -> dict[str
     """
     folder = Path(folder)
     former = _former(folder)
-    page = write(subject, step)
+    page = write(subject, step, tell)
     written = {"report": folder / REPORT} | {name: _picture(folder, name) for name in page.pictures}
     if theirs := [path.name for path in written.values() if path.exists() and path not in former]:
         raise CeldaError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from celda.errors import CeldaError
 from celda.insight import figures
-from celda.insight.attribution import integrated_gradients
+from celda.insight.attribution import Attribution, integrated_gradients
 from celda.insight.figures.inputs import per_step
 from celda.insight.gates import CLOSED, OPEN, opening, openness
 from celda.insight.gradients import gradient_of, untrained
@@ -28,6 +29,7 @@ PLACE = 0  # of layers x directions, which is shown step by step: the first laye
 _WEAK = 0.3  # a unit that follows something less closely than that is not worth a word
 _SEQUENCES = 32  # of which the gradient is taken
 _COLUMNS = 24  # inputs of a step that are listed
+_ROUNDING = 1e-6  # of single precision, over some hundred operations
 _POINTS, _GAP = (32, 128, 512), 0.01  # of the line that gradients are taken along, until they sum up so closely
 
 
@@ -49,8 +51,9 @@ class _Seen:
         return f"{self.part.title} ({self.where})" if self.where else self.part.title
 
 
-def write(subject: Subject, step: int) -> Page:
-    """The report on a network."""
+def write(subject: Subject, step: int, tell: Callable[[str], object]) -> Page:
+    """The report on a network; `tell` is told what is being done."""
+    tell("running the network over all sequences")
     recorded = record(subject.network, subject.run)
     if [one.name for one in recorded] != [part.layer for part in subject.parts]:
         raise CeldaError(
@@ -62,12 +65,17 @@ def write(subject: Subject, step: int) -> Page:
     page = Page(subject.title)
     _head(page, subject, seen[0])
     _cell(page, seen[0])
+    tell("drawing the gates")
     _time(page, seen)
     _open(page, seen)
+    tell("following the gradient back in time")
     _memory(page, seen[0])
     if subject.question is not None:
+        tell("sharing out the answer among the steps of the input")
         _inputs(page, subject.question)
+    tell("looking for units that follow something")
     _tracking(page, seen[0])
+    tell("walking one step through the cell")
     _walk(page, seen[0], walked)
     _care(page)
     return page
@@ -167,6 +175,10 @@ def _memory(page: Page, seen: _Seen) -> None:
         now, before = gradient_of(small), untrained(small)
         for sentence in words.of_gradient(now, before, part.step):
             page.say(sentence, kind="found")
+        page.say(
+            "This is of one recurrent layer (all of its stack), from its input to its last output. What goes past it, "
+            "as a direct line from the input to the answer does, and what the rest of the network does is not in it."
+        )
         page.figure(
             "gradient",
             "The gradient by lag, on a logarithmic scale: each line further down is ten (or more) times weaker. "
@@ -210,12 +222,25 @@ def _inputs(page: Page, question: Question) -> None:
         f"{question.words} for the sequence that the model was given, and for {question.baseline_words}, which says "
         "nothing.",
     )
+    if _same(found):
+        page.say(
+            "There is no difference between the two answers, but for rounding, so there is nothing to share out: as it "
+            "seems, the sequence that was given says no more than the baseline.",
+            kind="found",
+        )
+        return
     most = int(abs(added).argmax())
     page.say(
-        f"The two answers differ by {words.number(after - before)}; the shares of the {len(added)} steps sum up to "
-        f"that, to within {max(found.gap, 1e-4):.2%} of it. The step that counts most is "
-        f"{words.when(question.labels, most)}: it adds {words.number(float(added[most]))}.",
+        f"The two answers differ by {words.number(after - before)} {question.unit_words}; the shares of the "
+        f"{len(added)} steps sum up to that, to within {max(found.gap, 1e-4):.2%} of it. The step that counts most is "
+        f"{words.when(question.labels, most)}: it adds {words.number(float(added[most]))} "
+        f"{question.unit_words}.",
         kind="found",
+    )
+    page.say(
+        "These shares are of the whole network, and the effective memory above is of its first recurrent layer alone: "
+        "where something goes past that layer, or further layers come after it, the step that counts most may lie "
+        "further back than that memory."
     )
     page.figure(
         "inputs",
@@ -223,6 +248,13 @@ def _inputs(page: Page, question: Question) -> None:
         + "each step adds to the answer: red raises it, blue lowers it.",
         lambda theme: figures.attribution_figure(question, found, theme),
     )
+
+
+def _same(found: Attribution) -> bool:
+    """Whether two answers, and all that leads from one to the other, differ by no more than rounding does."""
+    scale = max(1.0, float(found.output[-1].abs()), float(found.baseline[-1].abs()))
+    share, difference = found.values[-1].abs().max(), (found.output[-1] - found.baseline[-1]).abs()
+    return float(max(share, difference)) < _ROUNDING * scale
 
 
 def _tracking(page: Page, seen: _Seen) -> None:
@@ -268,9 +300,9 @@ def _walk(page: Page, seen: _Seen, walked: Walk) -> None:
     page.section("step", "One step by hand")
     page.say(
         f"Here is step {walked.step + 1} of {len(part.labels)} ({words.when(part.labels, walked.step)}) "
-        f"as unit {walked.unit}{f' of {seen.where}' if seen.where else ''} computes it, the unit whose memory changes most in this step. Under each equation "
-        "stand its numbers: of each sum, first what comes from the input, then what comes from the states, then the "
-        "bias. With a pocket calculator you get the same, but for the last digit.",
+        f"as unit {walked.unit}{f' of {seen.where}' if seen.where else ''} computes it, the unit whose "
+        "memory changes most in this step. Under each equation stand its numbers: of each sum, first what comes from "
+        "the input, then what comes from the states, then the bias. With a pocket calculator you get the same, but for the last digit.",
     )
     for line in walked.lines:
         left, _, right = line.equation.partition(" = ")

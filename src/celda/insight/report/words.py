@@ -59,9 +59,8 @@ def of_openness(one: Openness) -> Markup:
     """How open one gate stands, and what follows from it."""
     mean, closed, opened = (float(part.mean()) for part in (one.mean, one.closed, one.open))
     if one.saturated > 0.5:
-        then = (
-            f" and is nearly always saturated: {percent(closed)} closed, {percent(opened)} open. It works like a switch."
-        )
+        then = f" and is nearly always saturated: {percent(closed)} closed, {percent(opened)} open. It works like a "
+        then += "switch."
     elif one.saturated < 0.05:
         then = " and is hardly ever fully open or closed: it works like a dimmer, not like a switch."
     else:
@@ -116,8 +115,8 @@ def of_kept(found: Kept, step: str) -> Markup:
     """How long the units keep what they hold."""
     middle, long = found.quantile(0.5), found.quantile(0.9)
     return markup(
-        "By its own gate alone, the middle unit of <b>{}</b> has lost half of what it held after {}; the most retentive "
-        "tenth of the units only after {} or more.{}",
+        "By its own gate alone, the middle unit of <b>{}</b> has lost half of what it held after {}; the most "
+        "retentive tenth of the units only after {} or more.{}",
         found.state,
         _life(middle),
         _life(long),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from celda.drawing import finish, powers, words
 from celda.tasks.comparison.results import Comparison
@@ -34,6 +35,7 @@ def comparison_figure(found: Comparison) -> Figure:
     finish(right, "How strongly the last output feels the input k steps back")
     powers(right)
     right.axhline(0.1, color="#8a8a8a", linewidth=0.8, linestyle=":")
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("k: steps before the end")
     right.set_ylabel("norm of the gradient, as a part of the most")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=8, frameon=False, fontsize=9)

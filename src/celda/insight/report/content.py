@@ -29,7 +29,7 @@ PLACE = 0  # of layers x directions, which is shown step by step: the first laye
 _WEAK = 0.3  # a unit that follows something less closely than that is not worth a word
 _SEQUENCES = 32  # of which the gradient is taken
 _COLUMNS = 24  # inputs of a step that are listed
-_ROUNDING = 1e-6  # of single precision, over some hundred operations
+_ROUNDING = 1e-5  # of single precision, over some hundred operations
 _POINTS, _GAP = (32, 128, 512), 0.01  # of the line that gradients are taken along, until they sum up so closely
 
 
@@ -302,7 +302,8 @@ def _walk(page: Page, seen: _Seen, walked: Walk) -> None:
         f"Here is step {walked.step + 1} of {len(part.labels)} ({words.when(part.labels, walked.step)}) "
         f"as unit {walked.unit}{f' of {seen.where}' if seen.where else ''} computes it, the unit whose "
         "memory changes most in this step. Under each equation stand its numbers: of each sum, first what comes from "
-        "the input, then what comes from the states, then the bias. With a pocket calculator you get the same, but for the last digit.",
+        "the input, then what comes from the states, then the bias. With a pocket calculator you get "
+        "the same, but for the last digit.",
     )
     for line in walked.lines:
         left, _, right = line.equation.partition(" = ")

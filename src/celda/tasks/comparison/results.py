@@ -136,7 +136,8 @@ class Comparison:
             said.append(
                 f"* {self.best} has the lowest {self.error}; paired t-tests over the seeds support it against each "
                 f"other cell: the largest of their p is {self.deciding:.2g}, below {LEVEL}. All of them must be, "
-                f"so they are not corrected; the p in the table, each against {first}, are corrected for being several (Holm)."
+                f"so they are not corrected; the p in the table, each against {first}, are corrected for "
+                "being several (Holm)."
             )
         else:
             said.append(

@@ -30,7 +30,7 @@ def explain(
 
     if step is not None and step < 1:
         raise CeldaError(f"step={step} is no step: they are counted from 1.")
-    tell: Callable[[str], object] = (lambda line: None) if quiet else (lambda line: typer.echo(f"{line} ...", err=True))
+    tell: Callable[[str], object] = (lambda line: None) if quiet else (lambda line: show(f"{line} ..."))
     tell("reading the model and the data")
     subject = explained.subject(run, data)
     count = len(subject.parts[0].labels)

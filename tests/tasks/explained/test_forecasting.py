@@ -114,7 +114,7 @@ def test_inside_a_model_the_page_is_written_beside_it(folder, monkeypatch):
     before = sorted(path.name for path in (folder / "model").iterdir())
     ended = CliRunner().invoke(app, ["explain", ".", str(folder / "days.csv")])
     assert ended.exit_code == 0, ended.output
-    assert "following the gradient" in ended.stderr
+    assert "following the gradient back in time ..." in ended.output
     assert sorted(path.name for path in (folder / "model").iterdir()) == before
     assert (folder / "model-explained" / "report.html").is_file()
 

@@ -130,7 +130,7 @@ def _time(page: Page, seen: list[_Seen]) -> None:
             )
             means = [opening(role, recording.traced[role.name])[PLACE, :, -1].mean(-1).cpu().numpy() for role in gates]
             found = (words.of_average(r, m, part.labels) for r, m in zip(gates, means, strict=True))
-            page.say(joined("; ", found), kind="found")
+            page.say(markup("{}.", joined("; ", found)), kind="found")
         page.figure(
             f"values-{number + 1}",
             f"{one.title}, unit by unit: each row is a unit, each column a step. Of a gate, the colour of the page "
@@ -302,8 +302,8 @@ def _walk(page: Page, seen: _Seen, walked: Walk) -> None:
         f"Here is step {walked.step + 1} of {len(part.labels)} ({words.when(part.labels, walked.step)}) "
         f"as unit {walked.unit}{f' of {seen.where}' if seen.where else ''} computes it, the unit whose "
         "memory changes most in this step. Under each equation stand its numbers: of each sum, first what comes from "
-        "the input, then what comes from the states, then the bias. With a pocket calculator you get "
-        "the same, but for the last digit.",
+        "the input, then what comes from the states, then the bias. With a pocket calculator you get the same, but for "
+        "the last digit.",
     )
     for line in walked.lines:
         left, _, right = line.equation.partition(" = ")

@@ -6,8 +6,10 @@ Made with matplotlib's objects alone, without pyplot, so that nothing global cha
 from __future__ import annotations
 
 from collections.abc import Sequence, Sized
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,9 +23,13 @@ from matplotlib.dates import (
     WeekdayLocator,
 )
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter
 
 ACTUAL, MODEL, QUIET = "#222222", "#c1440e", "#8a8a8a"
 _BANDS = (0.30, 0.16, 0.10, 0.07)  # opacity, from the narrowest interval to the widest
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_DPI = 130
 _FEW = 15  # points of a line, below which each is marked
 
 # Labels by what changes from one to the next: years, months, days, hours, minutes, seconds; and those of the first of
@@ -31,6 +37,15 @@ _FEW = 15  # points of a line, below which each is marked
 _CHANGES = ["%Y", "%b", "%a\n%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
 _FIRSTS = ["", "%b\n%Y", "%a\n%d %b", "%a\n%d %b", "%H:%M", "%H:%M"]
 _HOURS, _DAYS, _WEEKS = 3, 15, 100  # an axis of fewer days names hours; of no more, every day; every Monday
+
+
+def save(figure: Figure, to: Path | IO[bytes], kind: str, **options: Any) -> None:
+    """Write a figure as "png" or "svg". What stands in it is written as it is called: a `$` begins no formula."""
+    with matplotlib.rc_context({"text.parse_math": False}):  # of labels that are made as they are drawn
+        for text in figure.findobj(Text):
+            assert isinstance(text, Text)
+            text.set_parse_math(False)
+        figure.savefig(to, format=kind, dpi=_DPI, **options)
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -61,6 +76,24 @@ def finish(axis: Axes, title: str, stamps: pd.Series | None = None) -> None:
         axis.margins(x=0.01)
         if pd.api.types.is_datetime64_any_dtype(stamps):
             _dates(axis, stamps)
+
+
+def powers(axis: Axes) -> None:
+    """A logarithmic axis upwards, labelled without a formula: 10⁻³."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(_Powers())
+    axis.yaxis.set_minor_formatter(_Powers())
+
+
+class _Powers(LogFormatter):
+    """Which of the places are labelled is matplotlib's choice."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        if not super().__call__(x, pos):
+            return ""
+        digits, exponent = f"{x:.0e}".split("e")
+        power = "10" + str(int(exponent)).translate(RAISED)
+        return power if digits == "1" else f"{digits} × {power}"
 
 
 def legend(figure: Figure, axis: Axes) -> None:

@@ -43,3 +43,29 @@ def test_what_cannot_be_shared_out_is_told():
         integrated_gradients(lambda a: a, torch.ones(2, 3))
     with pytest.raises(CeldaError, match="points=0"):
         integrated_gradients(lambda a: a.sum(1), torch.ones(2, 3), points=0)
+
+
+def summed(a):
+    return a.sum(1)
+
+
+@pytest.mark.parametrize(
+    ("function", "baseline", "told"),
+    [
+        (summed, float("nan"), "baseline holds NaN"),
+        (summed, torch.zeros(3), "baseline is of shape"),
+        (summed, "zero", "baseline is 'zero'"),
+        (lambda a: torch.zeros(len(a)), 0.0, "no gradient"),
+        (torch.no_grad()(summed), 0.0, "no gradient"),
+        (lambda a: 3.0, 0.0, "gives a float"),
+        (lambda a: summed(a) * float("nan"), 0.0, "gives NaN"),
+    ],
+)
+def test_a_baseline_or_function_that_cannot_be_is_told(function, baseline, told):
+    with pytest.raises(CeldaError, match=told):
+        integrated_gradients(function, torch.ones(2, 3), baseline)
+
+
+def test_an_empty_batch_is_told():
+    with pytest.raises(CeldaError, match="no sequence"):
+        integrated_gradients(summed, torch.ones(0, 3))

@@ -5,15 +5,17 @@ import torch
 
 import celda
 from celda.errors import CeldaError
-from celda.insight import gradient_by_lag, reach, record
+from celda.insight import gradient_by_lag, kept, reach, record
 from celda.insight.gradients import gradient_of, untrained
 
 
-def jacobians(layer, x):
+def jacobians(layer, x, resets=None, **options):
     """The Frobenius norms of d h_T / d x_{T-k}, by torch, root mean square over the sequences: (T,)."""
     rows = []
     for b in range(x.shape[1]):
-        j = torch.autograd.functional.jacobian(lambda one: layer(one)[0][-1], x[:, b])
+        if resets is not None:
+            options["resets"] = resets[:, b]
+        j = torch.autograd.functional.jacobian(lambda one: layer(one, **options)[0][-1], x[:, b])
         rows.append(j.square().sum((0, 2)).flip(0))
     return torch.stack(rows).mean(0).sqrt()
 
@@ -28,6 +30,43 @@ def test_it_is_the_norm_of_the_jacobian(cell):
     many = gradient_by_lag(layer, x, probes=3000)
     torch.testing.assert_close(many.inputs, found.inputs, rtol=0.1, atol=1e-6)
     assert found.states["h"][0] == pytest.approx(5**0.5)  # d h_T / d h_T
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_nothing_comes_through_a_reset(engine):
+    torch.manual_seed(0)
+    layer = celda.Recurrent("lstm", 3, 5, num_layers=2, dtype=torch.float64, engine=engine)
+    x, resets = torch.randn(7, 2, 3, dtype=torch.float64), torch.zeros(7, 2, dtype=torch.bool)
+    resets[4, 0] = resets[5, 1] = True
+    (one,) = record(layer, lambda: layer(x, resets=resets))
+    found = gradient_of(one, probes=None).inputs
+    torch.testing.assert_close(found, jacobians(layer, x, resets))
+    assert found[:3].all()
+    assert not found[3:].any()
+    (left,) = (way.left for way in kept(one) if way.place == 0)
+    assert left[:3].all()
+    assert not left[4:].any()
+    layer.batch_first = True
+    (turned,) = record(layer, lambda: layer(x.transpose(0, 1), resets=resets.T))
+    torch.testing.assert_close(gradient_of(turned, probes=None).inputs, found)
+
+
+def test_a_later_part_of_a_sequence_counts_on_from_its_place():
+    torch.manual_seed(0)
+    layer = celda.Recurrent("clockwork_rnn", 3, 8, dtype=torch.float64)
+    x = torch.randn(7, 2, 3, dtype=torch.float64)
+    (one,) = record(layer, lambda: layer(x, start=3))
+    found = gradient_of(one, probes=None).inputs
+    torch.testing.assert_close(found, jacobians(layer, x, start=3))
+    assert not found.allclose(gradient_by_lag(layer, x, probes=None).inputs)
+
+
+def test_of_a_projected_output():
+    torch.manual_seed(0)
+    layer = celda.LSTM(3, 5, num_layers=2, proj_size=2, dtype=torch.float64)
+    x = torch.randn(7, 2, 3, dtype=torch.float64)
+    (one,) = record(layer, lambda: layer(x))
+    torch.testing.assert_close(gradient_of(one, probes=None).inputs, jacobians(layer, x))
 
 
 def test_the_carousel_hands_the_gradient_on_as_the_forget_gate_stands():
@@ -99,7 +138,38 @@ def test_reach_is_the_largest_lag_that_counts():
     assert (reach(norms), reach(norms, 0.5), reach(norms, 0.01)) == (3, 1, 4)
 
 
+def test_where_nothing_arrives_nothing_is_remembered():
+    assert reach(torch.zeros(10)) == 0
+    assert reach(torch.tensor([0.5, 1.0, torch.nan])) == 1  # no sequence is longer
+    for wrong in ([torch.nan] * 3, [1.0, torch.nan, 0.5], [1.0, torch.inf]):
+        with pytest.raises(CeldaError, match="NaN or infinity"):
+            reach(torch.tensor(wrong))
+    for shape in ((0,), (2, 2)):
+        with pytest.raises(CeldaError, match="hold no lag"):
+            reach(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"probes": 0}, "probes=0"),
+        ({"probes": -1}, "probes=-1"),
+        ({"lengths": torch.tensor([6, 6, 6])}, "lengths"),
+        ({"resets": torch.zeros(6, 3, dtype=torch.bool)}, "resets"),
+        ({"start": -1}, "start=-1"),
+        ({"state": torch.zeros(1, 2, 5)}, "state"),
+        ({"x": torch.zeros(6, 0, 3)}, "no sequence"),
+        ({"layer": torch.nn.LSTM(3, 5)}, "no recurrent layer of Celda's"),
+    ],
+)
+def test_what_does_not_fit_the_layer_is_told(given, told):
+    with pytest.raises(CeldaError, match=told):
+        gradient_by_lag(**{"layer": celda.LSTM(3, 5), "x": torch.zeros(6, 2, 3), **given})
+
+
 def test_what_has_no_lag_is_told():
+    with pytest.raises(CeldaError, match="lag=6"):
+        gradient_by_lag(celda.LSTM(3, 5), torch.randn(6, 2, 3)).factor(6)
     both = celda.Recurrent("lstm", 3, 5, bidirectional=True)
     with pytest.raises(CeldaError, match="both directions"):
         gradient_by_lag(both, torch.randn(6, 2, 3))

@@ -6,7 +6,7 @@ import torch
 import celda
 from celda.cells import CELLS
 from celda.errors import CeldaError
-from celda.insight import record
+from celda.insight import record, walk
 from celda.language.expression import topological
 
 
@@ -86,6 +86,29 @@ def test_of_one_sequence_without_a_batch():
     layer = celda.LSTM(3, 4)
     (one,) = record(layer, lambda: layer(torch.randn(6, 3)))
     assert one.x.shape == (6, 1, 3)
+
+
+def test_of_a_projected_output():
+    layer, x, _ = made(CELLS["lstm"], 2, bidirectional=True, proj_size=2, engine="auto")
+    (one,) = record(layer, lambda: layer(x))
+    assert one.first["h"].shape == (4, 2, 2)
+    for place in range(4):
+        for name, node in one.cell.named.items():
+            found = one.values(place)._value(node)
+            wanted = one.traced[name][place]
+            torch.testing.assert_close(found[..., : wanted.shape[-1]], wanted)
+    assert walk(one).lines[-1].role.name == "h"
+    assert walk(one, unit=5).lines[-1].role.name != "h"
+
+
+def test_what_is_not_finite_is_told():
+    layer = celda.LSTM(3, 4)
+    with pytest.raises(CeldaError, match="input of the layer LSTM holds NaN"):
+        record(layer, lambda: layer(torch.full((5, 2, 3), torch.nan)))
+    with torch.no_grad():
+        layer.weight_hh_l0.fill_(torch.nan)
+    with pytest.raises(CeldaError, match="went astray"):
+        record(layer, lambda: layer(torch.zeros(5, 2, 3)))
 
 
 def test_what_holds_no_layer_or_calls_none_is_told():

@@ -51,3 +51,24 @@ def test_what_never_changes_is_left_out_and_too_few_sequences_are_told(noise):
         tracking(noise[:, :3], {})
     with pytest.raises(CeldaError, match=r"give \(20, 10\)"):
         tracking(noise, {"short": np.ones((20, 9))})
+
+
+def test_values_targets_and_masks_that_cannot_be_are_told(noise):
+    for values, target, mask, told in (
+        (noise * torch.nan, np.ones((20, 10)), None, "values hold NaN"),
+        (noise[..., 0], np.ones((20, 10)), None, "values have shape"),
+        (noise, np.full((20, 10), "x"), None, "target == label"),
+        (noise, np.ones((20, 10)), torch.ones(3, 3, dtype=torch.bool), "mask is"),
+        (noise, np.ones((20, 10)), torch.ones(20, 10), "mask is"),
+    ):
+        with pytest.raises(CeldaError, match=told):
+            tracking(values, {"it": target}, mask)
+
+
+def test_nan_past_the_end_does_not_count(noise):
+    mask = torch.ones(20, 10, dtype=torch.bool)
+    mask[15:] = False
+    number = noise[..., 3].numpy().copy()
+    noise[15:] = torch.nan
+    (found,) = tracking(noise, {"number": number}, mask)
+    assert found.unit == 3

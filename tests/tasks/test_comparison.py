@@ -54,6 +54,14 @@ def test_the_best_is_marked_only_where_every_pair_tells_it():
     low, high = [1.0, 1.1, 0.9, 1.0, 1.05], [2.0, 2.2, 1.9, 2.1, 2.0]
     assert made({"a": high, "b": low, "c": [3 * e for e in high]}).best == "b"
     assert made({"a": high, "b": low, "c": [1.05, 1.05, 0.95, 0.98, 1.04]}).best is None
+    # differences 0, 2, 3, 4, 5 (hundredths): p is 0.031, which Holm makes 0.093 for three; the note says which decides
+    more = [1.0, 1.02, 1.03, 1.04, 1.05]
+    found = made({"a": [1.0] * 5, "b": more, "c": more[::-1], "d": more[2:] + more[:2]})
+    assert found.best == "a"
+    assert found.deciding == pytest.approx(0.0312, abs=1e-4)
+    assert found.table()["p"][1:].tolist() == pytest.approx([3 * found.deciding] * 3)
+    assert any("the largest of their p is 0.031" in note for note in found.notes)
+    assert not any("error:" in note for note in found.notes)
     few = made({"a": high[:4], "b": low[:4]})
     assert few.best is None
     assert few.table()["p"].isna().all()
@@ -117,6 +125,15 @@ def test_a_folder_of_other_options_is_refused(folder):
         compare("forecast", folder / "days.csv", ["lstm", "rnn"], other, measure=measure, out=folder / "out", seeds=1)
     with pytest.raises(CeldaError, match="no task 'tag'"):
         compare("tag", folder / "days.csv", ["lstm", "rnn"], measure=measure)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"nope": 0}, "'nope' is no option of Forecaster"), ({"cell": "gru"}, "cells="), ({"seed": 3}, "seeds=")],
+)
+def test_options_without_an_effect_are_refused(folder, options, told):
+    with pytest.raises(CeldaError, match=told):
+        compare("forecast", folder / "days.csv", ["lstm", "rnn"], {**FORECAST, **options}, measure=measure)
 
 
 def test_texts_and_languages_are_compared_too(tmp_path):

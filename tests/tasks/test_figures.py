@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from celda.drawing import finish, panels, powers
 from celda.tasks import figures
 from celda.tasks.backtest import Backtest
 from celda.training import Epoch, History
@@ -141,3 +142,15 @@ def test_matplotlib_is_left_as_it_was():
     backend, open_figures = matplotlib.get_backend(), plt.get_fignums()
     figures.loss_figure({"fit": History([Epoch(1, 1, 1.0, None, 0.1, 1.0, 1.0)])}, chosen=1)
     assert (matplotlib.get_backend(), plt.get_fignums()) == (backend, open_figures)
+
+
+def test_names_with_dollars_are_written_as_they_are(tmp_path):
+    figure, (axis,) = panels(1)
+    axis.plot([1e-3, 1.0], label="$\\foo$")
+    finish(axis, "cost ($) at 5% ($)")
+    powers(axis)
+    axis.set_xticks([0, 1], ["US$", "A$_{"])
+    axis.legend()
+    figures.save_figure(figure, tmp_path / "one.png")
+    assert (tmp_path / "one.png").read_bytes()[:8] == PNG
+    assert {"10⁻³", "10⁰"} <= {label.get_text() for label in axis.get_yticklabels()}

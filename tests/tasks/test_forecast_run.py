@@ -281,3 +281,13 @@ def test_a_folder_that_is_no_run(call, tmp_path):
         call(tmp_path)
     with pytest.raises(CeldaError, match="does not exist"):
         call(tmp_path / "nowhere")
+
+
+def test_the_model_is_kept_before_anything_is_drawn(source, tmp_path, monkeypatch):
+    def refuse(figure, path):
+        raise OSError("no room")
+
+    monkeypatch.setattr(forecast_run.figures, "save_figure", refuse)
+    with pytest.raises(OSError, match="no room"):
+        forecast_run.train(source, tmp_path / "run", forecaster(epochs=1), test_size=21, quiet=True)
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,15 +30,23 @@ def explain(
 
     if step is not None and step < 1:
         raise CeldaError(f"step={step} is no step: they are counted from 1.")
+    tell: Callable[[str], object] = (lambda line: None) if quiet else (lambda line: show(f"{line} ..."))
+    tell("reading the model and the data")
     subject = explained.subject(run, data)
     count = len(subject.parts[0].labels)
     if step is not None and step > count:
         raise CeldaError(f"step={step} is none: the network reads {count} steps, so write 1 to {count}.")
-    folder = out or (
-        run.parent / f"{run.name}-explained" if (run / "model.safetensors").is_file() else run / "explained"
-    )
-    written = insight.explain(subject, folder, step=-1 if step is None else step - 1)
+    folder = out or _folder(run)
+    written = insight.explain(subject, folder, step=-1 if step is None else step - 1, tell=tell)
     if not quiet:
         pictures = ", ".join(path.name for name, path in written.items() if name != "report")
         rows = [("report", written["report"]), ("the same as pictures", pictures)]
         show(table("Written", ("what", "where"), rows), "", "Open the report in a browser; it needs no network.")
+
+
+def _folder(run: Path) -> Path:
+    """Within a run; beside a model, which holds nothing but itself."""
+    if not (run / "model.safetensors").is_file():
+        return run / "explained"
+    whole = run if run.name.strip(".") else run.resolve()  # `.` has no name of its own
+    return whole.with_name(f"{whole.name}-explained")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,8 @@ def integrated_gradients(
         points: at how many points of the line the gradient is taken.
 
     Raises:
-        CeldaError: `x` is no such tensor, the function gives another shape, or the numbers are not finite.
+        CeldaError: `x` or `baseline` is no such tensor, the function gives something else or has no gradient, or the
+            numbers are not finite.
     """
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2:
         told = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
@@ -56,22 +58,46 @@ def integrated_gradients(
         raise CeldaError("The input holds NaN or infinity, along which there is no line: fill or leave out these.")
     if whole_number(points) is None:
         raise CeldaError(f"points={points!r} is no number of points: write a whole number of at least 1.")
-    start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
+    if not len(x):
+        raise CeldaError("The input holds no sequence: give one or more.")
+    start = _baseline(baseline, x)
     nodes, weights = np.polynomial.legendre.leggauss(points)
     total = torch.zeros_like(x)
     with torch.enable_grad():
         for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
             at = (start + float(node) * (x - start)).detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(_checked(function(at), x).sum(), at)
+            output = _checked(function(at), x)
+            (gradient,) = torch.autograd.grad(output.sum(), at, allow_unused=True) if output.requires_grad else (None,)
+            if gradient is None:
+                raise CeldaError(
+                    "The output has no gradient with respect to the input: let the function use its argument, in "
+                    "torch's operations, and without torch.no_grad, detach or numpy."
+                )
             total += float(weight) * gradient
     with torch.no_grad():
         output, before = _checked(function(x), x), _checked(function(start.contiguous()), x)
     return Attribution(total * (x - start), output, before)
 
 
-def _checked(output: Tensor, x: Tensor) -> Tensor:
+def _baseline(given: Any, x: Tensor) -> Tensor:
+    """The baseline as a tensor like the input."""
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not number and not (isinstance(given, Tensor) and given.shape == x.shape):
+        told = f"of shape {tuple(given.shape)}" if isinstance(given, Tensor) else repr(given)
+        raise CeldaError(f"The baseline is {told}: give one number, or a tensor of the input's shape {tuple(x.shape)}.")
+    start = torch.as_tensor(given, dtype=x.dtype, device=x.device).expand_as(x)
+    if not torch.isfinite(start).all():
+        raise CeldaError("The baseline holds NaN or infinity, from which there is no line: give finite numbers.")
+    return start
+
+
+def _checked(output: object, x: Tensor) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise CeldaError(f"The function gives a {type(output).__name__}: let it give a tensor, one number a sequence.")
     if output.shape != x.shape[:1]:
         raise CeldaError(
             f"The function gives {tuple(output.shape)} for an input of {len(x)} sequences: let it give one number each."
         )
+    if not torch.isfinite(output).all():
+        raise CeldaError("The function gives NaN or infinity on the line from the baseline to the input: look for it.")
     return output

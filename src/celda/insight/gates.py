@@ -1,7 +1,4 @@
-"""What the gates of a cell are for, and how open they stand.
-
-Which value is a gate, and of which kind, is found in the equations: no cell is named here.
-"""
+"""How open the gates of a cell stand."""
 
 from __future__ import annotations
 
@@ -11,97 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from celda.errors import CeldaError
 from celda.insight.recording import Recording
-from celda.language import Cell
-from celda.language.expression import Node
-from celda.language.roles import carried, let_in, memories, multiplied_out
+from celda.language.purposes import Role, roles
 
 CLOSED, OPEN = 0.1, 0.9  # below and above, a gate is saturated (Karpathy, Johnson & Fei-Fei 2015)
-
-
-@dataclass(frozen=True)
-class Role:
-    """What a named value of a cell is for.
-
-    `kind`: "forget gate" (a state keeps its old value as far as it is open), "update gate" (it keeps the old value or
-    takes what is new), "input gate", "output gate", "gate" (another sigmoid), "candidate" (what may be taken in),
-    "memory" (the state that is handed on directly), "output", "memory and output" (both in one), "state" (another
-    one), or "value" (what else has a name). `keeps`: of a forget or update gate, whether it keeps by opening.
-    """
-
-    name: str
-    kind: str
-    keeps: bool = True
-
-    @property
-    def is_gate(self) -> bool:
-        """Whether its values lie between 0, closed, and 1, open."""
-        return self.kind.endswith("gate")
-
-
-def roles(cell: Cell) -> dict[str, Role]:
-    """What each named value of a cell is for, in the order of computation."""
-    kinds, shown = _kinds(cell), (memory_state(cell), cell.states[0])
-    result = {}
-    for name, node in cell.named.items():
-        if name in cell.states and (node.op != "sigmoid" or name in shown):
-            result[name] = Role(name, _of_state(cell, name))
-        else:  # where a gate is a state as well, it is a gate
-            result[name] = Role(name, *kinds.get(node, ("gate" if node.op == "sigmoid" else "value", True)))
-    return result
-
-
-def _kinds(cell: Cell) -> dict[Node, tuple[str, bool]]:
-    """The kind of each node that has a part in a memory or an output, and whether it keeps by opening."""
-    found: dict[Node, tuple[str, bool]] = {}
-    for memory in memories(cell):
-        kind = "update gate" if memory.coupled else "forget gate"
-        found.setdefault(memory.forget.node, (kind, memory.forget.sign > 0))
-    for polynomial in carried(cell).values():  # an exponential gate
-        for factors in polynomial if len(polynomial) == 1 else ():
-            found |= {node: ("forget gate", True) for node in factors if len(factors) == 1 and node not in found}
-    for gates in let_in(cell).values():
-        for gate in gates:
-            found.setdefault(gate.node, ("input gate", True))
-    read = {node for factors in multiplied_out(cell.outputs[cell.states[0]]) for node in factors}
-    for node in _on_the_way(cell, cell.outputs[memory_state(cell)]):
-        if node.op == "exp":
-            found.setdefault(node, ("input gate", True))
-        elif node.op != "sigmoid":
-            found.setdefault(node, ("candidate", True))
-    for node in read:
-        if node.op == "sigmoid":
-            found.setdefault(node, ("output gate", True))
-    return found
-
-
-def _on_the_way(cell: Cell, new: Node) -> list[Node]:
-    """The gates that a new state is made of, without those that only a learned map or another gate sees."""
-    gates, found, left = set(cell.gates.values()), [], [new]
-    while left:
-        node = left.pop()
-        if node in gates and node is not new:
-            found.append(node)
-        elif node not in cell.linear:
-            left += node.args
-    return found
-
-
-def _of_state(cell: Cell, name: str) -> str:
-    remembers, shows = name == memory_state(cell), name == cell.states[0]
-    return "memory and output" if remembers and shows else "memory" if remembers else "output" if shows else "state"
-
-
-def memory_state(cell: Cell) -> str:
-    """The state that remembers: the first that reaches its new value directly; the output where there is none."""
-    return next(iter(sorted(carried(cell), key=lambda name: name == cell.states[0])), cell.states[0])
 
 
 @dataclass(frozen=True)
 class Openness:
     """How open a gate of one layer and direction stands, over all real steps of all sequences.
 
-    `mean`, `closed` (the part of the values below 0.1) and `open` (above 0.9): (H,) each, by unit.
+    `mean`, `closed` (the part of the values below 0.1) and `open` (above 0.9): (H,) each, by unit. `where`: the place
+    in words, "layer 2, backwards"; "" where there is no other.
     """
 
     role: Role
@@ -109,6 +28,7 @@ class Openness:
     mean: Tensor
     closed: Tensor
     open: Tensor
+    where: str = ""
 
     @property
     def saturated(self) -> float:
@@ -116,14 +36,32 @@ class Openness:
         return float((self.closed + self.open).mean())
 
 
+def opening(role: Role, values: Tensor) -> Tensor:
+    """How open a gate stands, from what was traced of it: its sigmoid where it is named before that."""
+    return values.sigmoid() if role.before else values
+
+
 def openness(recordings: Recording | Sequence[Recording]) -> list[Openness]:
-    """How open every gate stands, in all layers; recordings of one layer (of several calls) count together."""
+    """How open every gate stands, in all layers; recordings of one layer (of several calls) count together.
+
+    Raises CeldaError where there is no recording, no step in them, or they are of several layers.
+    """
     several = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    if not several:
+        raise CeldaError("There is no recording to look at: give one or more of record(module, run).")
     first, found = several[0], []
+    if others := [one.name or "another" for one in several if one.layer is not first.layer]:
+        raise CeldaError(
+            f"The recordings are of several layers ({first.name or 'one'}, {', '.join(dict.fromkeys(others))}), whose "
+            "gates do not count together: give those of one layer."
+        )
+    if not any(one.mask.any() for one in several):
+        raise CeldaError("The recordings hold no step of any sequence: record a call with one or more.")
     for place in range(first.places):
         for name, role in roles(first.cell).items():
             if role.is_gate:
-                values = torch.cat([one.within(one.traced[name][place]) for one in several])
+                values = torch.cat([one.within(opening(role, one.traced[name][place])) for one in several])
                 closed, opened = ((values < CLOSED).to(values), (values > OPEN).to(values))
-                found.append(Openness(role, place, values.mean(0), closed.mean(0), opened.mean(0)))
+                said = first.where(place)
+                found.append(Openness(role, place, values.mean(0), closed.mean(0), opened.mean(0), said))
     return found

@@ -17,8 +17,9 @@ from celda.language.roles import carried
 class Kept:
     """What is left in a state, k steps later, of what it held: the product of its forget gates, unit by unit.
 
-    `left` (T + 1, H): by lag, 1 at lag 0, the mean over the sequences, at the end of each. `half_life` (H,): after how
-    many steps half is left, by the mean of the gate's logarithm over all steps; infinite where nothing is forgotten.
+    `left` (T + 1, H): by lag, 1 at lag 0, the mean over the sequences, at the end of each: in the reverse direction
+    that is its first step. Past a reset nothing is left. `half_life` (H,): after how many steps half is left by the
+    gates alone, by the mean of their logarithm over all steps; infinite where nothing is forgotten.
     """
 
     state: str
@@ -45,7 +46,10 @@ def kept(recording: Recording) -> list[Kept]:
         values = recording.values(place)
         for state, polynomial in factors.items():
             factor = values.of(polynomial)
-            rows = by_lag(factor, recording.lengths)
+            if values.reverse:  # it ends at the first step of the sequence
+                rows = torch.where(recording.mask.unsqueeze(-1), values.crossing(factor), torch.nan)
+            else:
+                rows = by_lag(values.crossing(factor), recording.lengths)
             products = torch.cat([torch.ones_like(rows[:1]), rows.cumprod(0)])
             pace = recording.within(factor).abs().log().mean(0)  # a factor of 0 forgets all: -inf
             half_life = torch.where(pace < 0, math.log(0.5) / pace, math.inf)

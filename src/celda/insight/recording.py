@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from celda.engines.operations import TORCH
@@ -50,6 +51,13 @@ class Recording:
         """Layers x directions."""
         return len(next(iter(self.traced.values())))
 
+    def where(self, place: int) -> str:
+        """A place in words, "layer 2, backwards"; "" where there is no other."""
+        directions = 2 if self.layer.bidirectional else 1
+        number, way = divmod(range(self.places)[place], directions)
+        said = [f"layer {number + 1}"] if self.places > directions else []
+        return ", ".join([*said, *((("forwards", "backwards")[way],) if directions > 1 else ())])
+
     @cached_property
     def mask(self) -> Tensor:
         """(T, B) bool: the steps that lie within their sequence."""
@@ -80,7 +88,7 @@ class Values:
         learned = {name: array.detach() for name, array in layer._weights(place).items()}
         self.weights = structure.whole(recording.cell, learned, layer.hidden_size)
         named = recording.cell.named.items()
-        self._found = {node: recording.traced[name][place] for name, node in named if node.op != "state"}
+        self._found = {node: self._wide(recording.traced[name][place]) for name, node in named if node.op != "state"}
 
     def __getitem__(self, node: Node) -> Tensor:
         if node not in self._found:
@@ -89,7 +97,7 @@ class Values:
 
     def of(self, polynomial: Polynomial) -> Tensor:
         """A sum of products of nodes: (T, B, H)."""
-        total = torch.zeros_like(next(iter(self.recording.traced.values()))[self.place])
+        total = self._wide(torch.zeros_like(next(iter(self.recording.traced.values()))[self.place]))
         for factors, number in polynomial.items():
             product = torch.full_like(total, number)
             for node in factors:
@@ -113,7 +121,7 @@ class Values:
             case "diagonal":
                 return self.weights[recording.cell.vectors[node]] * self[node.args[0]]
             case "state":
-                return self.before(node.name)
+                return self._wide(self.before(node.name))
             case "input" | "below":
                 return self._given(node.name)
             case "parameter":
@@ -131,22 +139,32 @@ class Values:
         """A state at the step before, in the order of running."""
         recording = self.recording
         now, first = recording.traced[state][self.place], recording.first[state][self.place]
-        resets = None if recording.resets is None else recording.resets.unsqueeze(-1)
         if not self.reverse:
-            before = torch.cat([first.unsqueeze(0), now[:-1]])
-            return before if resets is None else torch.where(resets, 0.0, before)
-        before = torch.cat([now[1:], first.unsqueeze(0)])
-        if resets is not None:
-            before = torch.where(torch.cat([resets[1:], torch.zeros_like(resets[:1])]), 0.0, before)
+            return self.crossing(torch.cat([first.unsqueeze(0), now[:-1]]))
+        before = self.crossing(torch.cat([now[1:], first.unsqueeze(0)]))
         last = recording.mask & ~torch.cat([recording.mask[1:], torch.zeros_like(recording.mask[:1])])
         return torch.where(last.unsqueeze(-1), first, before)
+
+    def crossing(self, values: Tensor) -> Tensor:
+        """Values (T, B, H) of which each comes from the step before, in the order of running: 0 past a reset."""
+        if self.recording.resets is None:
+            return values
+        resets = self.recording.resets.unsqueeze(-1)
+        if self.reverse:
+            resets = torch.cat([resets[1:], torch.zeros_like(resets[:1])])
+        return torch.where(resets, 0.0, values)
+
+    def _wide(self, value: Tensor) -> Tensor:
+        """A state of fewer units with 0 past them, as the matrices see it."""
+        lacking = self.recording.layer.hidden_size - value.shape[-1]
+        return F.pad(value, (0, lacking)) if lacking else value
 
     def _given(self, name: str) -> Tensor:
         recording = self.recording
         if name in recording.cell.below:
             if not self.number:
-                return torch.zeros_like(recording.traced[recording.cell.states[0]][0])
-            return recording.traced[name.removesuffix("_below")][self.place - 1]
+                return self._wide(torch.zeros_like(recording.traced[recording.cell.states[0]][0]))
+            return self._wide(recording.traced[name.removesuffix("_below")][self.place - 1])
         return self._input() if name == recording.cell.inputs[0] else recording.inputs[name]
 
     def _input(self) -> Tensor:
@@ -168,7 +186,8 @@ def record(module: nn.Module, run: Callable[[], object]) -> list[Recording]:
     The module is in evaluation meanwhile, and nothing is kept for gradients.
 
     Raises:
-        CeldaError: there is no recurrent layer in the module, or it was not called, or with a `PackedSequence`.
+        CeldaError: there is no recurrent layer in the module, or it was not called, or with a `PackedSequence`; or
+            what it computed is not finite.
     """
     layers = {name: m for name, m in module.named_modules() if isinstance(m, Recurrent)}
     if not layers:
@@ -217,6 +236,7 @@ def _recording(
     lengths, resets, start = given.pop("lengths", None), given.pop("resets", None), given.pop("start", 0)
     if isinstance(x, PackedSequence):
         raise CeldaError("A PackedSequence cannot be looked into: give the layer a padded tensor and lengths=.")
+    _check_finite(name, layer, x, traced)
     batched, steps_first = x.dim() == 3, not (layer.batch_first and x.dim() == 3)
 
     def laid_out(value: Tensor) -> Tensor:  # (T, B, ...)
@@ -228,11 +248,28 @@ def _recording(
     shown = laid_out(x)
     states = layer.cell.states
     if state is None:
-        size = (len(next(iter(traced.values()))), shown.shape[1], layer.hidden_size)
-        first = {name: shown.new_zeros(size) for name in states}
+        size = (len(next(iter(traced.values()))), shown.shape[1])
+        units = {name: layer.cell.units(name, layer.hidden_size) for name in states}
+        first = {name: shown.new_zeros(*size, units[name]) for name in states}
     else:
         given_states = (state,) if isinstance(state, Tensor) else tuple(state)
         first = {n: s if batched else s.unsqueeze(1) for n, s in zip(states, given_states, strict=True)}
     lengths = None if lengths is None else torch.as_tensor(lengths).reshape(-1)
-    resets = None if resets is None else laid_out(resets)
+    resets = None if resets is None else laid_out(torch.as_tensor(resets))
     return Recording(name, layer, shown, inputs, first, traced, lengths, resets, start)
+
+
+def _check_finite(name: str, layer: Recurrent, x: Tensor, traced: Mapping[str, Tensor]) -> None:
+    """What is not finite says nothing about gates or memory."""
+    wrong = [value for value in traced if not torch.isfinite(traced[value]).all()]
+    if not wrong:
+        return
+    who = name or type(layer).__name__
+    if torch.isfinite(x).all():
+        raise CeldaError(
+            f"{', '.join(wrong)} of the layer {who} hold NaN or infinity, as those of a training that went astray do: "
+            "train it again, with a lower learning rate."
+        )
+    raise CeldaError(
+        f"The input of the layer {who} holds NaN or infinity, and so do its gates: fill or leave out these values."
+    )

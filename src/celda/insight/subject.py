@@ -50,7 +50,7 @@ class Question(Protocol):
     `output` maps inputs like `x` (1, L, ...) to one number a sequence. `words`: what that number is, "the mean of the
     forecast"; `baseline_words`: what `baseline` stands for, "a flat window". `labels`, `series` (L,): of the input's
     steps; `series` is drawn, and None where they are no numbers. `unit`: by how much one of the output is in the
-    reader's unit.
+    reader's unit; `unit_words`: what that is, "in the unit of load".
     """
 
     @property
@@ -67,6 +67,8 @@ class Question(Protocol):
     def series(self) -> np.ndarray | None: ...
     @property
     def unit(self) -> float: ...
+    @property
+    def unit_words(self) -> str: ...
     def output(self, x: Tensor) -> Tensor:
         """From (B, L, ...) to (B,)."""
 

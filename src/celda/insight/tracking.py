@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from celda.errors import CeldaError
@@ -43,12 +44,15 @@ def tracking(values: Tensor, targets: Mapping[str, np.ndarray], mask: Tensor | N
     Args:
         values: (T, B, H): a state, or a gate, of every step. Sequences are halved by their order: let it be that of
             time, and let no two overlap, or the second half is not held out.
-        targets: (T, B) each, of numbers or of True and False; NaN is left out.
+        targets: (T, B) each, of numbers or of True and False; NaN and infinity are left out.
         mask: (T, B) bool: the steps that count.
 
     Raises:
-        CeldaError: there are fewer than four sequences, or a target has another shape.
+        CeldaError: there are fewer than four sequences; values that count are not finite; or the mask or a target has
+            another shape, or holds no numbers.
     """
+    if values.dim() != 3:
+        raise CeldaError(f"The values have shape {tuple(values.shape)}: give (steps, sequences, units).")
     steps, batch, _ = values.shape
     if batch < _FEW:
         raise CeldaError(
@@ -56,13 +60,22 @@ def tracking(values: Tensor, targets: Mapping[str, np.ndarray], mask: Tensor | N
             f"{_FEW}."
         )
     numbers = values.detach().cpu().numpy().astype(np.float64)
+    if mask is not None and (mask.shape != (steps, batch) or mask.dtype != torch.bool):
+        raise CeldaError(f"The mask is {mask.dtype} {tuple(mask.shape)}: give torch.bool, ({steps}, {batch}).")
     counted = np.ones((steps, batch), bool) if mask is None else mask.cpu().numpy()
+    if not np.isfinite(numbers[counted]).all():
+        raise CeldaError("The values hold NaN or infinity, which follow nothing: leave these steps out, with a mask.")
     found = []
     for name, target in targets.items():
         target = np.asarray(target)
         if target.shape != (steps, batch):
             raise CeldaError(f"The target {name!r} has shape {target.shape}: give ({steps}, {batch}), as the values.")
-        use = counted & ~np.isnan(target.astype(np.float64))
+        if target.dtype.kind not in "biuf":
+            raise CeldaError(
+                f"The target {name!r} holds {target.dtype.name}: give numbers, or for each label True and False "
+                "(target == label)."
+            )
+        use = counted & np.isfinite(target.astype(np.float64))
         halves = [_measure(numbers[:, part][use[:, part]], target[:, part][use[:, part]]) for part in _halves(batch)]
         if halves[0] is None or halves[1] is None:  # a target that never changes in one of them
             continue

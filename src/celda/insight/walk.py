@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from celda.errors import CeldaError
-from celda.insight.gates import Role, memory_state, roles
 from celda.insight.recording import Recording
 from celda.language.equations import substituted
+from celda.language.purposes import Role, memory_state, roles
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def walk(recording: Recording, step: int = -1, *, sequence: int = -1, unit: int 
 
     Args:
         step: from 0, or from the end, -1 the last. sequence: likewise.
-        unit: by default the one whose memory changes most in this step, as there is most to see.
+        unit: by default the one whose memory changes most in this step, as there is most to see. A projected state
+            that has no such unit has no equation here.
         place: of layers x directions.
 
     Raises:
@@ -61,7 +62,8 @@ def walk(recording: Recording, step: int = -1, *, sequence: int = -1, unit: int 
     state = memory_state(cell)
     before = {name: values.before(name)[step, sequence] for name in cell.states}
     if unit is None:
-        unit = int((recording.traced[state][place, step, sequence] - before[state]).abs().argmax())
+        least = min(recording.traced[name].shape[-1] for name in cell.states)  # units that all states have
+        unit = int((recording.traced[state][place, step, sequence] - before[state])[:least].abs().argmax())
     unit = _at("unit", unit, recording.layer.hidden_size)
 
     def one(tensor: Tensor) -> float:
@@ -82,6 +84,7 @@ def walk(recording: Recording, step: int = -1, *, sequence: int = -1, unit: int 
             float(before[name][unit]) if name in before else None,
         )
         for name, equation in zip(cell.named, cell.equations().splitlines(), strict=True)
+        if unit < recording.traced[name].shape[-1]
     ]
     return Walk(step, sequence, unit, place, tuple(lines), recording.x[step, sequence])
 

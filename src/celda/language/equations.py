@@ -44,7 +44,8 @@ def substituted(
     printer = _Numbers(cell, _Digits(), value, parts)
     found: dict[str, tuple[str, ...]] = {}
     for (_, right), (name, node) in zip(printer.equations(), cell.named.items(), strict=True):
-        summed = len(node.args) == 1 and OPERATIONS[node.op].text.endswith("({0})") and printer.names[node] == name
+        function = node.op in OPERATIONS and len(node.args) == 1
+        summed = function and OPERATIONS[node.op].text.endswith("({0})") and printer.names[node] == name
         second = OPERATIONS[node.op].text.format(printer.style.number(value(node.args[0]))) if summed else right
         found[name] = (right,) if second == right else (right, second)
     return found

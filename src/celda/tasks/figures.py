@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from celda.drawing import ACTUAL, MODEL, QUIET, bands, finish, legend, lone, panels, words
+from celda.drawing import ACTUAL, MODEL, QUIET, bands, finish, legend, lone, panels, save, words
 from celda.files import written_aside
 from celda.tasks import metrics
 from celda.tasks.backtest import Backtest
@@ -108,7 +108,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside:
-        figure.savefig(aside, format="png", dpi=130)
+        save(figure, aside, "png")
 
 
 def _forecasts(axis: Axes, rows: pd.DataFrame, backtest: Backtest) -> None:

@@ -156,6 +156,7 @@ def _go(
     forecaster.refit(table, phase="final", **where)
     said = list(dict.fromkeys([*notes.of_test(backtest), *noticed, *notes.of_training(forecaster)]))
     forecaster.test_scores_ = backtest.scores
+    forecaster.save(run.model)  # before anything is drawn
     files = {"model": run.model, "test": run.write("test.csv", to_csv(_own(backtest.frame, forecaster)))}
     drawn = {
         "test": figures.test_figure(backtest),
@@ -173,7 +174,6 @@ def _go(
     for name, figure in drawn.items():
         files[f"{name} figure"] = run.folder / "figures" / f"{name}.png"
         figures.save_figure(figure, files[f"{name} figure"])
-    forecaster.save(run.model)
     outcome = Outcome(backtest.scores, len(backtest.y), tuple(said), files, time.perf_counter() - begun)
     run.write_outcome(outcome)
     return outcome

@@ -113,6 +113,14 @@ def to_plain(forecaster: Any) -> dict[str, Any]:
     return {name: _plain(value) for name, value in forecaster.get_params(deep=False).items()}
 
 
+class OwnCellError(CeldaError):
+    """A model was trained with a cell of the user's, called `name`, which was not given."""
+
+    def __init__(self, name: str, told: str) -> None:
+        super().__init__(told)
+        self.name = name
+
+
 def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dict[str, Any]:
     """The options that `to_plain` gave, with the cell of the user where it was not one of Celda's."""
     if unknown := sorted(set(plain) - known):
@@ -121,9 +129,10 @@ def from_plain(plain: dict[str, Any], known: set[str], cell: Cell | None) -> dic
         )
     name = plain["cell"]
     if cell is None and name not in cells.CELLS:
-        raise CeldaError(
+        raise OwnCellError(
+            name,
             f"It was trained with a cell of yours, {name!r}, and equations are not read from files: give cell={name} "
-            "with its definition, from Python."
+            "with its definition, from Python.",
         )
     return {**{key: _from_plain(value) for key, value in plain.items()}, "cell": cell or name}
 

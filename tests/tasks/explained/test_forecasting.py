@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 
 from celda.cli.app import app, main
 from celda.errors import CeldaError
-from celda.insight import integrated_gradients
+from celda.insight import explain, integrated_gradients
+from celda.language import cell, gate, linear, tanh
 from celda.tasks import explained
+from celda.tasks.run_folder import RunFolder
 from tests.tasks.conftest import daily, tiny
 
 
@@ -77,6 +79,7 @@ def test_with_out_and_quiet_it_writes_there_and_says_nothing(folder, tmp_path):
         (["model", "days.csv", "--step", "6"], "--step 6"),
         (["model", "days.csv", "--step", "0"], "--step 0"),
         (["nothing"], "does not exist"),
+        (["days.csv"], "is a file and no run"),
         (["model", "short.csv"], "fewer than the window"),
         (["model", "days.csv", "--out", "."], "holds no report"),
     ],
@@ -91,6 +94,36 @@ def test_what_cannot_be_explained_is_told_in_one_line(folder, words, told, monke
     assert ended.value.code == 1
     assert told in said.err
     assert said.err.count("\n") == 1
+
+
+def test_with_a_cell_of_ones_own_the_words_of_python_are_told(folder, tmp_path):
+    @cell
+    def mine(x, h):
+        """A leak."""
+        return 0.9 * h + 0.1 * gate("n", tanh, linear(x, h))
+
+    tiny(cell=mine, epochs=1).fit(folder / "days.csv").save(tmp_path / "model")
+    with pytest.raises(CeldaError, match=r"explained.subject\(\".*model\", data, cell=mine\), \"out\"\)"):
+        explained.subject(tmp_path / "model", folder / "days.csv")
+    written = explain(explained.subject(tmp_path / "model", folder / "days.csv", cell=mine), tmp_path / "out")
+    assert written["report"].is_file()
+
+
+def test_inside_a_model_the_page_is_written_beside_it(folder, monkeypatch):
+    monkeypatch.chdir(folder / "model")
+    before = sorted(path.name for path in (folder / "model").iterdir())
+    ended = CliRunner().invoke(app, ["explain", ".", str(folder / "days.csv")])
+    assert ended.exit_code == 0, ended.output
+    assert "following the gradient back in time ..." in ended.output
+    assert sorted(path.name for path in (folder / "model").iterdir()) == before
+    assert (folder / "model-explained" / "report.html").is_file()
+
+
+def test_where_the_data_of_a_run_are_gone_they_are_asked_for(tmp_path):
+    run = RunFolder.make(tmp_path / "run", overwrite=False)
+    run.write_config("forecast", {"data": str(tmp_path / "gone.csv"), "fingerprint": "", "parameters": {}})
+    with pytest.raises(CeldaError, match=r"celda explain .*run DATA"):
+        explained.subject(tmp_path / "run")
 
 
 def test_a_table_in_memory_is_told_of(folder):

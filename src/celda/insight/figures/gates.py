@@ -11,14 +11,15 @@ from matplotlib.figure import Figure
 
 from celda.drawing import QUIET, finish
 from celda.insight.figures.theme import Theme, colour, step_axis
-from celda.insight.gates import CLOSED, OPEN, Openness, roles
+from celda.insight.gates import CLOSED, OPEN, Openness, opening
 from celda.insight.recording import Recording
 from celda.insight.subject import Part
+from celda.language.purposes import roles
 
 _MARKERS = "osD^vPX*"
 
 
-def heat_figure(recording: Recording, part: Part, theme: Theme, place: int = -1) -> Figure:
+def heat_figure(recording: Recording, part: Part, theme: Theme, place: int = 0) -> Figure:
     """Every named value of the last sequence: a row a unit, a column a step; units in the order of their mean."""
     kinds = roles(recording.cell)
     figure = Figure(figsize=(11, 1.2 + 1.35 * (len(kinds) + (part.signal is not None))), layout="constrained")
@@ -26,7 +27,7 @@ def heat_figure(recording: Recording, part: Part, theme: Theme, place: int = -1)
     axes = list(np.atleast_1d(figure.subplots(len(kinds) + (part.signal is not None), sharex=True)))
     _signal(axes, part, theme)
     for axis, (name, role) in zip(axes, kinds.items(), strict=True):
-        values = recording.traced[name][place, :, -1].T.cpu().numpy()
+        values = opening(role, recording.traced[name])[place, :, -1].T.cpu().numpy()
         values = values[np.argsort(values.mean(1))]
         largest = np.abs(values).max() or 1.0
         scale = (0.0, 1.0) if role.is_gate else (-largest, largest)
@@ -40,7 +41,7 @@ def heat_figure(recording: Recording, part: Part, theme: Theme, place: int = -1)
     return figure
 
 
-def averages_figure(recording: Recording, part: Part, theme: Theme, place: int = -1) -> Figure:
+def averages_figure(recording: Recording, part: Part, theme: Theme, place: int = 0) -> Figure:
     """The mean of every gate over the units, step by step, of the last sequence."""
     count = 1 + (part.signal is not None)
     figure = Figure(figsize=(11, 1.4 + 2.3 * count), layout="constrained")
@@ -50,7 +51,7 @@ def averages_figure(recording: Recording, part: Part, theme: Theme, place: int =
     (axis,) = axes
     for name, role in roles(recording.cell).items():
         if role.is_gate:
-            mean = recording.traced[name][place, :, -1].mean(-1).cpu().numpy()
+            mean = opening(role, recording.traced[name])[place, :, -1].mean(-1).cpu().numpy()
             looks = {"color": colour(role.kind, theme.ink), "marker": "o", "markersize": 4}
             axis.plot(np.arange(len(mean)), mean, label=f"{name}: {role.kind}", **looks)
     finish(axis, "How open each gate is: the mean of its units")
@@ -66,8 +67,7 @@ def openness_figure(found: Sequence[Openness], theme: Theme) -> Figure:
     figure = Figure(figsize=(11, max(3.6, 1.6 + 0.5 * len(found))), layout="constrained")
     FigureCanvasAgg(figure)
     bars, units = figure.subplots(1, 2, width_ratios=(1.5, 1))
-    several = len({one.place for one in found}) > 1
-    names = [f"{one.role.name}: {one.role.kind}" + (f", place {one.place}" if several else "") for one in found]
+    names = [f"{one.role.name}: {one.role.kind}" + (f", {one.where}" if one.where else "") for one in found]
     closed, opened = (np.array([float(getattr(one, what).mean()) for one in found]) for what in ("closed", "open"))
     between, rows = 1 - closed - opened, np.arange(len(found))[::-1]
     shades = {"closed": QUIET, "between": theme.opening(0.28), "open": theme.opening(0.62)}
@@ -86,7 +86,7 @@ def openness_figure(found: Sequence[Openness], theme: Theme) -> Figure:
     bars.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
     for one, name, marker in zip(found, names, _MARKERS * len(found), strict=False):
         looks = {"color": colour(one.role.kind, theme.ink), "marker": marker, "alpha": 0.6, "s": 26}
-        units.scatter(one.open.cpu(), one.closed.cpu(), label=name.partition(":")[0], **looks)
+        units.scatter(one.open.cpu(), one.closed.cpu(), label=name.replace(f": {one.role.kind}", ""), **looks)
     units.plot([0, 1], [1, 0], color=QUIET, linewidth=0.8, linestyle=":")
     finish(units, "Every unit: how often closed, how often open")
     units.set_xlabel(f"part of the steps above {OPEN}")

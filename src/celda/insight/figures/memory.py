@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from celda.drawing import MODEL, QUIET, finish
+from celda.drawing import MODEL, QUIET, finish, powers
 from celda.insight.figures.theme import BLUE, GREEN, LIGHT, PURPLE, TEAL, Theme
 from celda.insight.gradients import GradientByLag
 from celda.insight.memory import Kept
@@ -35,7 +36,8 @@ def gradient_figure(found: Mapping[str, GradientByLag], theme: Theme = LIGHT, *,
             lowest = min(lowest, np.nanmin(norm))
             axis.plot(np.arange(len(norm)), norm, color=colour, linewidth=1.8, label=name)
         finish(axis, title)
-        axis.set_yscale("log")
+        powers(axis)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("k: steps before the end" + (f" (a step is {step})" if step != "step" else ""))
     axes[0].set_ylabel("norm, as a part of that at k = 0")
     axes[1].set_ylabel("norm of d h / d x")
@@ -60,6 +62,7 @@ def kept_figure(found: Kept, theme: Theme) -> Figure:
     finish(axis, f"What is left of the memory {found.state}: a line for every unit")
     axis.set_ylim(0, 1.02)
     axis.set_xlim(0, len(left) - 1)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel("steps later")
     axis.set_ylabel("part that is left")
     axis.legend(frameon=False, loc="upper right")

@@ -5,21 +5,23 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
 from matplotlib.figure import Figure
 
+from celda.drawing import save
 from celda.insight.figures import DARK, LIGHT, Theme, themed
-
-_PNG_DPI = 130
+from celda.insight.report.markup import escaped, joined
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+{mark}
 <title>{title}</title>
 <style>
 {style}</style>
@@ -52,14 +54,13 @@ class Page:
         self.parts.append(f"<h3>{html.escape(title)}</h3>")
 
     def say(self, *sentences: str, kind: str = "") -> None:
-        """A paragraph of HTML; `kind` "found" for what was found in this model, "lead" for the first."""
-        self.parts.append(
-            f'<p class="{kind}">' + " ".join(sentences) + "</p>" if kind else f"<p>{' '.join(sentences)}</p>"
-        )
+        """A paragraph of text or markup; `kind` "found" for what was found in this model, "lead" for the first."""
+        opened = f'<p class="{kind}">' if kind else "<p>"
+        self.parts.append(f"{opened}{joined(' ', sentences)}</p>")
 
     def points(self, sentences: Iterable[str]) -> None:
-        """A list of sentences of HTML."""
-        self.parts.append("<ul>" + "".join(f"<li>{one}</li>" for one in sentences) + "</ul>")
+        """A list of sentences of text or markup."""
+        self.parts.append("<ul>" + "".join(f"<li>{escaped(one)}</li>" for one in sentences) + "</ul>")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> None:
         """A table of text; the columns named in `numbers` are set flush right."""
@@ -92,7 +93,8 @@ class Page:
         links = "".join(f'<a href="#{key}">{html.escape(title)}</a>' for key, title in self.sections)
         body = "\n".join(self.parts).replace(_LINKS, f"<nav>{links}</nav>", 1)
         style = files("celda.insight.report").joinpath("style.css").read_text(encoding="utf-8")
-        return _PAGE.format(title=html.escape(self.title), style=style, body=body)
+        mark = _MARK.format(" ".join(self.pictures))
+        return _PAGE.format(mark=mark, title=html.escape(self.title), style=style, body=body)
 
     def links(self) -> None:
         """Links to all sections."""
@@ -100,11 +102,18 @@ class Page:
 
 
 _LINKS = "<!-- links -->"
+_MARK = '<meta name="celda-report" content="{}">'
+
+
+def figures_of(page: str) -> list[str] | None:
+    """The names of the figures that were written beside a page; None where it is no page of Celda's."""
+    found = re.search(_MARK.format("([a-z0-9 -]*)"), page.partition("</head>")[0])
+    return found[1].split() if found else None
 
 
 def _bytes(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=_PNG_DPI, metadata={"Date": None} if kind == "svg" else None)
+    save(figure, buffer, kind, metadata={"Date": None} if kind == "svg" else None)
     return buffer.getvalue()
 
 

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from celda.insight.gates import Openness, Role
+from celda.drawing import RAISED
+from celda.insight.gates import Openness
 from celda.insight.gradients import GradientByLag
 from celda.insight.memory import Kept
+from celda.insight.report.markup import Markup, markup
 from celda.insight.walk import Line
+from celda.language.purposes import Role
 
 _FOR = {
     "forget gate": "decides how much of the old memory stays: {keep} keeps all of it, {drop} wipes it out",
@@ -30,7 +33,8 @@ _FOR = {
 def purpose(role: Role) -> str:
     """What a value is for, without a full stop."""
     keep, drop = ("1", "0") if role.keeps else ("0", "1")
-    return _FOR[role.kind].format(keep=keep, drop=drop)
+    said = _FOR[role.kind].format(keep=keep, drop=drop)
+    return f"{said}; it is named before its sigmoid, so read σ({role.name}) here" if role.before else said
 
 
 def percent(share: float) -> str:
@@ -47,31 +51,30 @@ def number(value: float) -> str:
     """A number to read: 0.034, 12.3, 1,204, 3 x 10^-7."""
     if value and (abs(value) < 1e-3 or abs(value) >= 1e6):
         exponent = math.floor(math.log10(abs(value)))
-        return f"{value / 10**exponent:.1f} × 10<sup>{exponent}</sup>".replace("-", "−")
+        return f"{value / 10**exponent:.1f} × 10{str(exponent).translate(RAISED)}".replace("-", "−")
     return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}").replace("-", "−")
 
 
-def of_openness(one: Openness) -> str:
+def of_openness(one: Openness) -> Markup:
     """How open one gate stands, and what follows from it."""
     mean, closed, opened = (float(part.mean()) for part in (one.mean, one.closed, one.open))
-    said = f"<b>{one.role.name}</b>, the {one.role.kind}, stands at {mean:.2f} on average"
     if one.saturated > 0.5:
-        return (
-            f"{said} and is nearly always saturated: {percent(closed)} closed, {percent(opened)} open. It works like "
-            "a switch."
-        )
-    if one.saturated < 0.05:
-        return f"{said} and is hardly ever fully open or closed: it works like a dimmer, not like a switch."
-    return f"{said}; {percent(opened)} of its values are fully open and {percent(closed)} fully closed."
+        then = f" and is nearly always saturated: {percent(closed)} closed, {percent(opened)} open. It works like a "
+        then += "switch."
+    elif one.saturated < 0.05:
+        then = " and is hardly ever fully open or closed: it works like a dimmer, not like a switch."
+    else:
+        then = f"; {percent(opened)} of its values are fully open and {percent(closed)} fully closed."
+    where = f" of {one.where}" if one.where else ""
+    said = "<b>{}</b>, the {}{}, stands at {:.2f} on average{}"
+    return markup(said.replace("{:.2f}", f"{mean:.2f}"), one.role.name, one.role.kind, where, then)
 
 
-def of_average(role: Role, mean: np.ndarray, labels: Sequence[object]) -> str:
+def of_average(role: Role, mean: np.ndarray, labels: Sequence[object]) -> Markup:
     """When a gate is most and least open."""
     high, low = int(mean.argmax()), int(mean.argmin())
-    return (
-        f"<b>{role.name}</b> ({role.kind}) is most open at {when(labels, high)} ({mean[high]:.2f}) and least at "
-        f"{when(labels, low)} ({mean[low]:.2f})"
-    )
+    most, least = (f"{when(labels, at)} ({mean[at]:.2f})" for at in (high, low))
+    return markup("<b>{}</b> ({}) is most open at {} and least at {}", role.name, role.kind, most, least)
 
 
 def when(labels: Sequence[object], place: int) -> str:
@@ -85,14 +88,19 @@ def when(labels: Sequence[object], place: int) -> str:
     return f"“{label}”" if isinstance(label, str) else str(label)
 
 
-def of_gradient(now: GradientByLag, before: GradientByLag, step: str) -> list[str]:
+def of_gradient(now: GradientByLag, before: GradientByLag, step: str) -> list[str | Markup]:
     """What the gradient does on its way back, and what the training changed."""
     last = int(now.inputs.isfinite().sum()) - 1
     reach, first = now.reach(), before.reach()
     far = "that is as far as it reads" if reach == last else f"of the {last + 1} that it reads"
-    found = [
-        f"<b>Effective memory: {steps(reach, step)}</b>, {far}. An input so long ago still moves the output at least "
-        f"a tenth as much as the one that moves it most. Before the training it was {steps(first, step)}."
+    found: list[str | Markup] = [
+        markup(
+            "<b>Effective memory: {}</b>, {}. An input so long ago still moves the output at least a tenth as much as "
+            "the one that moves it most. Before the training it was {}.",
+            steps(reach, step),
+            far,
+            steps(first, step),
+        )
     ]
     left, fresh = now.factor(last), before.factor(last)
     what = "vanishes" if left < 1e-3 else "explodes" if left > 1e3 else "neither vanishes nor explodes"
@@ -103,13 +111,16 @@ def of_gradient(now: GradientByLag, before: GradientByLag, step: str) -> list[st
     return found
 
 
-def of_kept(found: Kept, step: str) -> str:
+def of_kept(found: Kept, step: str) -> Markup:
     """How long the units keep what they hold."""
     middle, long = found.quantile(0.5), found.quantile(0.9)
-    return (
-        f"By its own gate alone, the middle unit of <b>{found.state}</b> has lost half of what it held after "
-        f"{_life(middle)}; the most retentive tenth of the units only after {_life(long)} or more."
-        + (f" (A step is {step}.)" if step not in ("", "step") else "")
+    return markup(
+        "By its own gate alone, the middle unit of <b>{}</b> has lost half of what it held after {}; the most "
+        "retentive tenth of the units only after {} or more.{}",
+        found.state,
+        _life(middle),
+        _life(long),
+        f" (A step is {step}.)" if step not in ("", "step") else "",
     )
 
 
@@ -119,7 +130,8 @@ def _life(half_life: float) -> str:
 
 def of_line(line: Line) -> str:
     """What one number of the walk means."""
-    role, value = line.role, line.value
+    role = line.role
+    value = 1 / (1 + math.exp(-line.value)) if role.before else line.value
     share = percent(min(max(value, 0.0), 1.0))
     match role.kind:
         case "forget gate":

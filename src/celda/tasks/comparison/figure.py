@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from celda.drawing import finish, words
+from celda.drawing import finish, powers, words
 from celda.tasks.comparison.results import Comparison
 
 _DEEPEST = 1e-6  # below, what is left of a gradient is nothing
@@ -32,8 +33,9 @@ def comparison_figure(found: Comparison) -> Figure:
     left.set_ylabel(f"{found.error} on the test, lower is better")
     left.margins(0.08)
     finish(right, "How strongly the last output feels the input k steps back")
-    right.set_yscale("log")
+    powers(right)
     right.axhline(0.1, color="#8a8a8a", linewidth=0.8, linestyle=":")
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("k: steps before the end")
     right.set_ylabel("norm of the gradient, as a part of the most")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=8, frameon=False, fontsize=9)

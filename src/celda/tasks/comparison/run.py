@@ -18,6 +18,7 @@ from typing import Any
 from celda.errors import CeldaError
 from celda.files import written_aside
 from celda.language import Cell
+from celda.language.purposes import roles
 from celda.tasks.comparison.classifying import Classifying
 from celda.tasks.comparison.contest import Contest, Measure
 from celda.tasks.comparison.figure import comparison_figure
@@ -26,12 +27,15 @@ from celda.tasks.comparison.language import Foretelling
 from celda.tasks.comparison.matching import matching_size
 from celda.tasks.comparison.results import Comparison, Run
 from celda.tasks.figures import save_figure
+from celda.tasks.forecaster import Forecaster
+from celda.tasks.language import LanguageModel
 from celda.tasks.options import check_cell, check_count
+from celda.tasks.sequences import Classifier
 
-TASKS: dict[str, Callable[[Any, dict[str, Any]], Contest]] = {
-    "forecast": Forecasting,
-    "classify": Classifying,
-    "language": Foretelling,
+TASKS: dict[str, tuple[Callable[[Any, dict[str, Any]], Contest], type[Any]]] = {
+    "forecast": (Forecasting, Forecaster),
+    "classify": (Classifying, Classifier),
+    "language": (Foretelling, LanguageModel),
 }
 Report = Callable[[str], object]
 
@@ -52,7 +56,8 @@ def compare(
     Args:
         task: "forecast", "classify" or "language". source: the data, as the task takes it.
         cells: two or more; the others are held against the first.
-        options: of the task's estimator; `hidden_size` is that of the first cell. Those of the others follow.
+        options: of the task's estimator, without `cell` and `seed`; `hidden_size` is that of the first cell. Those of
+            the others follow.
         measure: from a network and a pass through it to the gradient by lag:
             `lambda network, run: gradient_of(record(network, run)[0])`, both of `celda.insight`.
         seeds: how many; 0, 1, ... Runs of the same seed meet the same data in the same order.
@@ -64,7 +69,9 @@ def compare(
     if task not in TASKS:
         raise CeldaError(f"There is no task {task!r} to compare cells on: write one of {', '.join(map(repr, TASKS))}.")
     found = _check(cells, seeds)
-    contest = TASKS[task](source, dict(options or {}))
+    made, estimator = TASKS[task]
+    _check_options(options or {}, estimator)
+    contest = made(source, dict(options or {}))
 
     def count(cell: Cell, size: int) -> int:
         return sum(weight.numel() for weight in contest.network(cell, size).parameters())
@@ -107,9 +114,19 @@ def _check(given: Sequence[str | Cell], seeds: int) -> list[Cell]:
     return found
 
 
+def _check_options(given: Mapping[str, Any], estimator: type[Any]) -> None:
+    """Those of the task's estimator, but for what the comparison itself sets."""
+    for name, instead in (("cell", "name the cells in cells="), ("seed", "say how many with seeds=")):
+        if name in given:
+            raise CeldaError(f"{name}={given[name]!r} among the options has no effect, as each is tried: {instead}.")
+    known = [name for name in estimator._get_param_names() if name not in ("cell", "seed")]
+    if unknown := [name for name in given if name not in known]:
+        raise CeldaError(f"{unknown[0]!r} is no option of {estimator.__name__}; it has {', '.join(known)}.")
+
+
 def _gates(cell: Cell) -> tuple[str, ...]:
-    """What opens and closes, among what the cell calls its gates: a candidate does not."""
-    return tuple(name for name in cell.gates if cell.named[name].op in ("sigmoid", "exp"))
+    """What opens and closes in the cell, by its equations: a candidate does not."""
+    return tuple(name for name, role in roles(cell).items() if role.is_gate)
 
 
 def _asked(task: str, contest: Contest, cell: Cell, size: int, seed: int) -> dict[str, Any]:

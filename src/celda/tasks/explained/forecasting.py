@@ -34,6 +34,7 @@ class ForecastQuestion:
     labels: Sequence[object]
     series: np.ndarray
     unit: float
+    unit_words: str
     words: str = "the mean of the forecast"
     baseline_words: str = "a flat window of the same mean"
 
@@ -88,7 +89,9 @@ class Explained:
             "Data": self.source,
             "Network": f"{f.name}, {layer.hidden_size} units, layers: {layer.num_layers}; twice: one reads the window, "
             "the other goes on from its states over the horizon; a line from the window to the horizon goes past both",
-            "A step": f"{_duration(freq, sizes.patch)}: the network reads {sizes.patch} value(s) at once",
+            "A step": f"{_duration(freq, sizes.patch)}: {sizes.patch} value{'s' * (sizes.patch != 1)} of "
+            f"{self.target}, with what goes with it (whether it is there, calendar, further columns): "
+            f"{self.network.encoder.input_size} inputs",
             "Shown": f"the last window{whose} whose future is known",
             "Looked at": f"{len(self.windows)} windows, none of which overlaps another of its series",
         }
@@ -109,7 +112,9 @@ class Explained:
         one, series = self.windows[len(self.windows) - 1], int(self.windows.series[-1])
         past = self._in_units(one["past_y"][0])
         unit = float(self.windows.panel.scaler.scale[series])
-        return ForecastQuestion(self.network, one, [*self._stamps[: self.windows.input_size]], past, unit)
+        return ForecastQuestion(
+            self.network, one, [*self._stamps[: self.windows.input_size]], past, unit, f"in the unit of {self.target}"
+        )
 
     @cached_property
     def parts(self) -> tuple[Layer, Layer]:

@@ -36,6 +36,7 @@ class LabelQuestion:
     labels: Sequence[object]
     series: np.ndarray | None
     unit: float = 1.0
+    unit_words: str = "nats"
 
     @property
     def x(self) -> Tensor:
@@ -92,7 +93,7 @@ class Explained:
             "Data": self.data.name,
             "Network": f"{layer.cell.name}, {layer.hidden_size} units{both}, layers: {layer.num_layers}",
             "A step": self._step,
-            "Shown": "the longest sequence" + (", as it is read backwards" if layer.bidirectional else ""),
+            "Shown": "the longest sequence" + (", as it is read forwards" if layer.bidirectional else ""),
             "Looked at": f"{len(self.data)} sequences",
         }
 

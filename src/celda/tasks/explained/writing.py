@@ -36,6 +36,7 @@ class NextToken:
     labels: Sequence[str]
     series: None = None
     unit: float = 1.0
+    unit_words: str = "nats"
     baseline_words: str = "a text in which every token is the mean of all"
 
     @property

@@ -74,8 +74,13 @@ def test_the_short_way_is_taken_and_only_where_it_serves(monkeypatch):
     with torch.no_grad():
         layer(x, lengths=[5, 2, 1])
         layer(x, resets=torch.zeros(5, 3, dtype=torch.bool))
-        layer(x, start=3)
     assert taken == [1]
+    timed = layer_of("clockwork_rnn")
+    with torch.no_grad():
+        timed(x, start=3)  # a pass that is bound begins at step 0
+        assert taken == [1]
+        layer(x, start=3)  # a cell that does not ask for the time may take it
+    assert taken == [1, 1]
 
 
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])

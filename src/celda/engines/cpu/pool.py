@@ -21,11 +21,6 @@ class Lease:
     def __init__(self, tensor: Tensor, whole: Tensor | None) -> None:
         self.tensor, self._whole = tensor, whole
 
-    @property
-    def is_pooled(self) -> bool:
-        """Whether the memory is used again; else it is the tensor's own."""
-        return self._whole is not None
-
     def __del__(self) -> None:
         if self._whole is not None:
             _give_back(self._whole)
@@ -52,8 +47,6 @@ def lease(size: Sequence[int], dtype: torch.dtype) -> Lease:
 def lasting(count: int, dtype: torch.dtype) -> Tensor:
     """A tensor (count,) on a buffer, which comes back when nobody holds the tensor's memory, views of it neither."""
     whole = lease((count,), dtype)
-    if not whole.is_pooled:
-        return whole.tensor
     array = whole.tensor.numpy()
     weakref.finalize(array, _end, whole)
     tensor = torch.from_numpy(array)

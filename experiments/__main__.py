@@ -5,6 +5,7 @@ python -m experiments run                                       # the quick set
 python -m experiments run 1997_hochreiter_adding                # one of them; --full: with its long runs
 python -m experiments run 1997_hochreiter_adding --only lstm_100 --seeds 1
 python -m experiments run --full --resume                       # what is not there yet
+python -m experiments run --jobs 1                              # one after another, not a process a processor
 python -m experiments page                                      # docs/results.md anew, from the results
 """
 
@@ -15,6 +16,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -31,10 +34,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def perform(run: Run, columns: Sequence[Column], path: Path, seeds: int | None = None, resume: bool = False) -> None:
+def perform(
+    run: Run, columns: Sequence[Column], path: Path, seeds: int | None = None, resume: bool = False, of: str = ""
+) -> None:
     """All seeds of a run, one after another; the file is written after each, and the columns' figures are told.
 
-    With `resume` those that are in the file are not run again, if they are of the same setting.
+    With `resume` those that are in the file are not run again, if they are of the same setting. `of`: the experiment.
     """
     figures, seconds = [], []
     if resume and path.exists() and (before := Result.read(path)).is_of(run.config):
@@ -46,7 +51,7 @@ def perform(run: Run, columns: Sequence[Column], path: Path, seeds: int | None =
         Result.now(run.config, list(range(seed + 1)), figures, seconds).write(path)
         latest = {column.figure: figures[-1].get(column.figure) for column in columns}
         shown = ", ".join(f"{name} {value:.5g}" for name, value in latest.items() if value is not None)
-        say(f"  {run.name}, seed {seed}: {shown} ({seconds[-1]:.0f} s)")
+        say(f"{of}  {run.name}, seed {seed}: {shown} ({seconds[-1]:.0f} s)")
 
 
 def chosen(experiment_name: str, options: argparse.Namespace) -> list[Run]:
@@ -66,16 +71,22 @@ def run_all(options: argparse.Namespace) -> None:
         raise CeldaError(f"There is no experiment {', '.join(sorted(unknown))}: write some of {', '.join(names())}.")
     if options.only and len(options.names) != 1:
         raise CeldaError("--only names runs of one experiment: name that experiment before it.")
-    for name in options.names or names():
-        say(name)
-        for run in chosen(name, options):
-            perform(
-                run,
-                find(name).columns,
-                options.out / name / "results" / f"{run.name}.json",
-                options.seeds,
-                options.resume,
-            )
+    work = [(name, run.name) for name in options.names or names() for run in chosen(name, options)]
+    if options.jobs == 1:
+        for name, run_name in work:
+            _one(name, run_name, options)
+        return
+    with ProcessPoolExecutor(options.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        for done in as_completed([pool.submit(_one, *one, options) for one in work]):
+            done.result()
+
+
+def _one(name: str, run_name: str, options: argparse.Namespace) -> None:
+    """One run of an experiment."""
+    experiment = find(name)
+    run = next(run for run in experiment.runs if run.name == run_name)
+    path = options.out / name / "results" / f"{run_name}.json"
+    perform(run, experiment.columns, path, options.seeds, options.resume, name)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,6 +102,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--full", action="store_true", help="the long runs too")
     run.add_argument("--only", nargs="+", metavar="RUN", help="some runs of one experiment")
     run.add_argument("--seeds", type=int, choices=range(1, 101), metavar="N", help="1 to 100; each run has its own")
+    run.add_argument(
+        "--jobs", type=int, choices=range(1, 65), default=os.cpu_count() or 1, metavar="N", help="processes"
+    )
     run.add_argument("--resume", action="store_true", help="keep the seeds that are there, of the same setting")
     run.add_argument("--data", type=Path, help="the folder of real data (or CELDA_DATA)")
     run.add_argument("--out", type=Path, default=FOLDER, help="write the results there, and no pages")

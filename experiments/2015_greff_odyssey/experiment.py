@@ -39,6 +39,9 @@ The validation set chooses between two learning rates, seed by seed.""",
         ),
         Check("NP is within .1 of V", lambda r: abs(r["NP"].mean("test") - r["V"].mean("test")) < 0.1, ("NP", "V")),
     ),
-    why="",
+    why="""All nine lie within .21 of one another. To be without the forget gate costs a little (.06), but seeds differ
+by as much; to be without the output's activation function costs nothing here, and peepholes do more harm than good. So
+on these chorales alone, with one size and two learning rates, what the paper found on three tasks is not found again.
+It chose size, rate and noise anew for each variant, out of 200.""",
     data="music_jsb",
 )

@@ -26,7 +26,7 @@ def threads():
 
 
 def test_the_smallest_experiment_from_end_to_end(tmp_path, capsys):
-    assert main(["run", "2015_karpathy_hola", "--seeds", "2", "--out", str(tmp_path)]) == 0
+    assert main(["run", "2015_karpathy_hola", "--seeds", "2", "--jobs", "2", "--out", str(tmp_path)]) == 0
     found = results("2015_karpathy_hola", tmp_path)
     assert list(found) == ["rnn", "gru", "lstm"]
     for result in found.values():

@@ -25,7 +25,7 @@ def threads():
     torch.set_num_threads(before)
 
 
-def test_the_smallest_experiment_from_end_to_end(tmp_path, capsys):
+def test_the_smallest_experiment_from_end_to_end(tmp_path, capfd):
     assert main(["run", "2015_karpathy_hola", "--seeds", "2", "--jobs", "2", "--out", str(tmp_path)]) == 0
     found = results("2015_karpathy_hola", tmp_path)
     assert list(found) == ["rnn", "gru", "lstm"]
@@ -33,7 +33,7 @@ def test_the_smallest_experiment_from_end_to_end(tmp_path, capsys):
         assert result.seeds == [0, 1]
         assert result.count("writes", 1) == 2
         assert result.config["hidden_size"] == 4
-    assert "lstm, seed 1" in capsys.readouterr().out
+    assert "lstm, seed 1" in capfd.readouterr().out  # written by another process
     written = page.section("2015_karpathy_hola", find("2015_karpathy_hola"), found, "figures")
     assert "| `lstm` | 2 of 2 |" in written
     assert "| 2 of 10 |" in written

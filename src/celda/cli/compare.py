@@ -116,4 +116,4 @@ def _show(found: Comparison) -> None:
 def _spread(row: Any, name: str) -> str:
     """Mean ± standard deviation; of one seed, the value."""
     spread = row[f"{name}_sd"]
-    return f"{row[name]:.3g}" + (f" ± {spread:.1g}" if spread == spread else "")
+    return f"{row[name]:.3g}" + (f" ± {float(f'{spread:.1g}'):g}" if spread == spread else "")

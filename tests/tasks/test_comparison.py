@@ -145,6 +145,11 @@ def test_texts_and_languages_are_compared_too(tmp_path):
     assert all(0 <= run.error <= 1 for run in words.runs)
     options = {**small, "batch_size": 4, "steps": 10}
     text = compare("language", tmp_path / "book.txt", ["lstm", "rnn"], options, measure=measure, seeds=1)
+    sentences = "".join(f"{who} PER\nruns O\nin O\n{place} LOC\n\n" for who in "abcde" for place in "vwxyz")
+    (tmp_path / "words.conll").write_text(sentences)
+    tags = compare("tag", tmp_path / "words.conll", ["lstm", "rnn"], {**small, "epochs": 30}, measure=measure, seeds=1)
+    assert tags.step == "a word"
+    assert all(run.error < 0.5 for run in tags.runs)  # of three labels
     assert all(0 <= run.memory < 10 for run in text.runs)
     assert len(text.runs[0].gradient) == 10
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from celda.insight import GradientByLag
     from celda.tasks.comparison import Comparison
 
-Task = Literal["forecast", "classify", "language"]
+Task = Literal["forecast", "classify", "tag", "language"]
 
 
 def compare(
@@ -38,11 +38,14 @@ def compare(
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
     h: Annotated[int | None, typer.Option("--h", help="forecast: the horizon, in steps.")] = None,
     input_size: Annotated[int | None, typer.Option(help="forecast: the window, in steps.")] = None,
-    time_col: Annotated[str | None, typer.Option(help="forecast, classify: the column of times.")] = None,
+    time_col: Annotated[str | None, typer.Option(help="forecast, classify, tag: the column of times.")] = None,
     target_col: Annotated[str | None, typer.Option(help="forecast: the column to forecast.")] = None,
-    id_col: Annotated[str | None, typer.Option(help="forecast, classify: the column that names the series.")] = None,
+    id_col: Annotated[
+        str | None, typer.Option(help="forecast, classify, tag: the column that names the series.")
+    ] = None,
     text_col: Annotated[str | None, typer.Option(help="classify: the column of texts.")] = None,
-    label_col: Annotated[str | None, typer.Option(help="classify: the column of labels.")] = None,
+    token_col: Annotated[str | None, typer.Option(help="tag: the column of words.")] = None,
+    label_col: Annotated[str | None, typer.Option(help="classify, tag: the column of labels.")] = None,
     steps: Annotated[int | None, typer.Option(help="language: characters that gradients go back through.")] = None,
     device: Annotated[Device, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but the table.")] = False,
@@ -55,6 +58,7 @@ def compare(
     kinds: dict[str, Any] = {
         "forecast": tasks.Forecaster,
         "classify": tasks.Classifier,
+        "tag": tasks.Tagger,
         "language": tasks.LanguageModel,
     }
     known = kinds[task]._get_param_names()

@@ -19,10 +19,10 @@ from celda.errors import CeldaError
 from celda.files import written_aside
 from celda.language import Cell
 from celda.language.purposes import roles
-from celda.tasks.comparison.classifying import Classifying
 from celda.tasks.comparison.contest import Contest, Measure
 from celda.tasks.comparison.figure import comparison_figure
 from celda.tasks.comparison.forecasting import Forecasting
+from celda.tasks.comparison.labelling import Classifying, Tagging
 from celda.tasks.comparison.language import Foretelling
 from celda.tasks.comparison.matching import matching_size
 from celda.tasks.comparison.results import Comparison, Run
@@ -30,11 +30,12 @@ from celda.tasks.figures import save_figure
 from celda.tasks.forecaster import Forecaster
 from celda.tasks.language import LanguageModel
 from celda.tasks.options import check_cell, check_count
-from celda.tasks.sequences import Classifier
+from celda.tasks.sequences import Classifier, Tagger
 
 TASKS: dict[str, tuple[Callable[[Any, dict[str, Any]], Contest], type[Any]]] = {
     "forecast": (Forecasting, Forecaster),
     "classify": (Classifying, Classifier),
+    "tag": (Tagging, Tagger),
     "language": (Foretelling, LanguageModel),
 }
 Report = Callable[[str], object]
@@ -54,7 +55,7 @@ def compare(
     """Train each cell with each seed on the same data, with (nearly) as many weights as the first one has.
 
     Args:
-        task: "forecast", "classify" or "language". source: the data, as the task takes it.
+        task: "forecast", "classify", "tag" or "language". source: the data, as the task takes it.
         cells: two or more; the others are held against the first.
         options: of the task's estimator, without `cell` and `seed`; `hidden_size` is that of the first cell. Those of
             the others follow.

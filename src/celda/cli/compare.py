@@ -40,9 +40,7 @@ def compare(
     input_size: Annotated[int | None, typer.Option(help="forecast: the window, in steps.")] = None,
     time_col: Annotated[str | None, typer.Option(help="forecast, classify, tag: the column of times.")] = None,
     target_col: Annotated[str | None, typer.Option(help="forecast: the column to forecast.")] = None,
-    id_col: Annotated[
-        str | None, typer.Option(help="forecast, classify, tag: the column of ids.")
-    ] = None,
+    id_col: Annotated[str | None, typer.Option(help="forecast, classify, tag: the column of ids.")] = None,
     text_col: Annotated[str | None, typer.Option(help="classify: the column of texts.")] = None,
     token_col: Annotated[str | None, typer.Option(help="tag: the column of words.")] = None,
     label_col: Annotated[str | None, typer.Option(help="classify, tag: the column of labels.")] = None,

@@ -65,6 +65,19 @@ def test_the_marginals_are_sums_over_the_sequences_with_that_tag(crf, scores):
         torch.testing.assert_close(found[place], wanted, atol=1e-6, rtol=0)
 
 
+def test_the_log_of_a_marginal_is_that_of_the_marginals_and_has_a_gradient(crf, scores):
+    lengths = torch.tensor(LENGTHS)
+    found = crf.marginals(scores, lengths)
+    for step in range(max(LENGTHS)):
+        for tag in range(TAGS):
+            one = scores.detach().requires_grad_()
+            log = crf.log_marginal(one, lengths, step, tag)
+            within = lengths > step
+            torch.testing.assert_close(log.exp()[within], found[within, step, tag])
+            (gradient,) = torch.autograd.grad(log.sum(), one)
+            assert gradient.isfinite().all()
+
+
 def test_what_is_past_the_end_does_not_matter(crf, scores):
     tags, lengths = torch.zeros(3, 4, dtype=torch.long), torch.tensor(LENGTHS)
     other = scores.clone()

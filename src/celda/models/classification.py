@@ -58,8 +58,12 @@ class ClassificationNetwork(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The scores of each sequence of a batch, before the softmax: (B, C)."""
+        return self.scores(self.reader(batch), batch)
+
+    def scores(self, x: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The scores (B, C) from what the reader made of the batch, (B, T, W)."""
         lengths = batch["lengths"]
-        outputs, _ = self.layers(self.reader(batch), lengths=lengths)
+        outputs, _ = self.layers(x, lengths=lengths)
         pooled = self.pooling(outputs, lengths)
         scores: Tensor = self.output(self.dropout(pooled))
         if self.wide is not None:

@@ -57,6 +57,14 @@ class CRF(nn.Module):
         (found,) = torch.autograd.grad(self.log_partition(scores, lengths).sum(), scores)
         return found
 
+    def log_marginal(self, scores: Tensor, lengths: Tensor, step: int, tag: int) -> Tensor:
+        """The log probability (B,) of one tag at one step, whatever the others are, as `marginals` has it."""
+        others = torch.ones_like(scores, dtype=torch.bool)
+        others[:, step, tag] = False
+        others[:, :step], others[:, step + 1 :] = False, False
+        held = scores.masked_fill(others, -torch.inf)
+        return (self.log_partition(held, lengths) - self.log_partition(scores, lengths)).to(scores)
+
     @torch.no_grad()
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """The most probable sequences of tags, by the Viterbi algorithm: (B, T), 0 past the lengths."""

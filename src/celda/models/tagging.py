@@ -43,7 +43,11 @@ class TaggingNetwork(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The scores of the steps, before softmax or CRF: (B, T, C)."""
-        outputs, _ = self.layers(self.reader(batch), lengths=batch["lengths"])
+        return self.scores(self.reader(batch), batch)
+
+    def scores(self, x: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The scores (B, T, C) from what the reader made of the batch, (B, T, W)."""
+        outputs, _ = self.layers(x, lengths=batch["lengths"])
         scores: Tensor = self.output(self.dropout(outputs))
         return scores
 

@@ -35,6 +35,7 @@ class LabelQuestion:
     baseline_words: str
     labels: Sequence[object]
     series: np.ndarray | None
+    temperature: float = 1.0  # what the model divides the scores by
     unit: float = 1.0
     unit_words: str = "nats"
 
@@ -51,15 +52,14 @@ class LabelQuestion:
         return torch.zeros_like(self.x)
 
     def output(self, x: Tensor) -> Tensor:
-        """The logarithm of the probability of the label, to a constant of the words themselves: (B,)."""
-        lengths = self.batch["lengths"].expand(len(x))
-        y, _ = self.network.layers(x, lengths=lengths)
-        if isinstance(self.network, ClassificationNetwork):
-            scores = self.network.output(self.network.pooling(y, lengths))
-        else:
-            scores = self.network.output(y[:, self.place])
-        found: Tensor = scores.log_softmax(-1)[:, self.label]
-        return found
+        """The logarithm of the probability that the model gives the label: (B,). A bag of words stays as it is."""
+        batch = {name: value.expand(len(x), *value.shape[1:]) for name, value in self.batch.items()}
+        scores = self.network.scores(x, batch) / self.temperature
+        if self.place is None:
+            return scores.log_softmax(-1)[:, self.label]
+        if isinstance(self.network, TaggingNetwork) and self.network.crf is not None:
+            return self.network.crf.log_marginal(scores, batch["lengths"], self.place, self.label)
+        return scores[:, self.place].log_softmax(-1)[:, self.label]
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,11 @@ class Explained:
                 at = f"step {place + 1}" + ("" if self._is_series else f" (“{self._labels[place]}”)")
                 words = f"the log-probability of “{self.model.classes_[label]}” at {at}"
         nothing = "a series that stays at its mean" if self._is_series else "a text of no words"
+        if "bag" in one:
+            nothing += " (what its bag of words adds, whatever their order, stays as it is)"
         series = self._signal.values if self._signal else None
-        return LabelQuestion(self.network, one, place, label, words, nothing, self._labels, series)
+        temperature = self.model.temperature_ if isinstance(self.model, Classifier) else 1.0
+        return LabelQuestion(self.network, one, place, label, words, nothing, self._labels, series, temperature)
 
     @property
     def _is_series(self) -> bool:
@@ -198,12 +201,12 @@ class Explained:
 def subject(model: Classifier | Tagger, source: Any) -> Explained:
     """A classifier or tagger and some sequences, with their labels where they have any.
 
-    Raises CeldaError where they cannot be read.
+    Raises CeldaError where they cannot be read, or brought to the form that the model was fitted on.
     """
     try:
-        data = model.options_.read(source)
+        data = model._read(source, labelled=True)
     except CeldaError:
-        data = model.options_.read(source, labelled=False)
+        data = model._read(source)
     chosen = np.sort(np.random.default_rng(0).permutation(len(data))[:_SEQUENCES])
     data = data.take(chosen)
     model.network_.cpu().eval()

@@ -63,7 +63,9 @@ def test_a_row_is_a_step_of_a_sequence_that_has_it(drawn):
         assert layout.offset[t] == layout.begin(t) == rows.index(here[0]) if here else True
     wanted = torch.stack([x[t, k] for t, k in rows]) if rows else x.new_empty(0, 2)
     assert torch.equal(layout.gather(x), wanted)
-    there = layout.spread(wanted)
+    buffer = layout.buffer(x, 2)
+    buffer[: layout.rows] = wanted
+    there = layout.spread(buffer)
     for t in range(layout.steps):
         for k in range(layout.batch):
             assert torch.equal(there[t, k], x[t, k] if (t, k) in rows else torch.zeros(2, dtype=x.dtype))
@@ -109,7 +111,8 @@ def test_the_state_before_a_row(drawn):
     for k in range(layout.batch):  # a reset at the very first step falls on the initial state
         forgotten = not call.reverse and anew[0, k]
         assert torch.equal(first[place[k]], zero if forgotten else call.states[0][k])
-    around, values = layout.around(first)
+    around, whole = layout.around(first)
+    values = whole[: layout.rows]
     values.copy_(torch.randn(len(rows), HIDDEN, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
     wanted = []
     for t, k in rows:
@@ -179,5 +182,5 @@ def test_no_row_at_all(reverse):
     layout = Layout.of(call, LANES)
     assert layout.rows == 0
     assert layout.gather(x).shape == (0, 2)
-    assert not layout.spread(layout.gather(x)).any()
+    assert not layout.spread(layout.buffer(x, 2)).any()
     assert layout.bounds(2).tolist()[::2] == [0, 2]

@@ -47,10 +47,10 @@ def through(program: ForwardProgram, call: Call, layout: Layout, gradients: list
     for node, d in zip(program.given, gradients, strict=True):
         if d is None:
             continue
-        if node.op == "input" and d.shape[0] == layout.rows and call.inputs[node.name].shape[0] == layout.steps:
+        if node.op == "input" and call.inputs[node.name].shape[0] == layout.steps:
             found[node.name] = layout.spread(d)
         else:
-            rest.append((node, d))
+            rest.append((node, d[: layout.rows]))
     if rest:
         with torch.enable_grad():
             leaves = {name: call.inputs[name].detach().requires_grad_() for name in call.cell.inputs}

@@ -6,9 +6,11 @@ begin at `offset[t]`, so a step past an end is neither stored nor computed.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -53,7 +55,7 @@ class Layout:
     reverse: bool
     offset: Tensor  # (T + 1,) int64
     active: Tensor  # (T,) int64
-    lengths: Tensor | None  # (B,), sorted
+    lengths: np.ndarray | None  # (B,), sorted
     order: Tensor | None
     carry: Tensor | None
 
@@ -62,25 +64,19 @@ class Layout:
         """The layout of a call on vectors of `lanes` elements."""
         x, hidden = call.inputs[call.cell.inputs[0]], call.states[0].shape[-1]
         steps, batch = x.shape[0], x.shape[1]
-        if call.lengths is None and call.resets is None:
-            return plain(steps, batch, hidden, lanes, call.reverse)
-        padded = _filled(hidden, lanes)
-        lengths, order, resets = None, None, call.resets
-        offset, active = _dense(steps, batch)
-        if call.lengths is not None:
-            lengths, order = torch.sort(call.lengths.long(), descending=True, stable=True)
-            ended = np.searchsorted(lengths.numpy()[::-1], np.arange(steps), side="right")
-            active = torch.from_numpy(batch - ended)
-            offset = torch.cat([active.new_zeros(1), active.cumsum(0)])
-            resets = None if resets is None else resets[:, order]
-        carry = None
-        if resets is not None:
-            carry = torch.ones(steps + 1, batch, dtype=x.dtype)
-            within = resets[1:].flip(0) if call.reverse else resets[1:]
-            carry[1:steps].masked_fill_(within, 0)
-            if not call.reverse:
-                carry[0].masked_fill_(resets[0], 0)
-        return Layout(steps, batch, hidden, padded, call.reverse, offset, active, lengths, order, carry)
+        if call.lengths is None:
+            layout = plain(steps, batch, hidden, lanes, call.reverse)
+        else:
+            layout = _ragged(steps, batch, hidden, lanes, call.reverse, call.lengths.long().numpy().tobytes())
+        if call.resets is None:
+            return layout
+        resets = call.resets if layout.order is None else call.resets[:, layout.order]
+        carry = torch.ones(steps + 1, batch, dtype=x.dtype)
+        within = resets[1:].flip(0) if call.reverse else resets[1:]
+        carry[1:steps].masked_fill_(within, 0)
+        if not call.reverse:
+            carry[0].masked_fill_(resets[0], 0)
+        return replace(layout, carry=carry)
 
     @property
     def plain(self) -> bool:
@@ -107,19 +103,31 @@ class Layout:
         """From one step to the next."""
         return -1 if self.reverse else 1
 
+    @property
+    def spare(self) -> int:
+        """How many rows more a buffer has that is to be spread: one of zeros, if padding is to be filled with it."""
+        return int(self.order is not None)
+
     @cached_property
     def _inside(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each row of a ragged batch: its step, and its sequence as a place in the sorted batch."""
         assert self.lengths is not None
-        step, member = np.nonzero(np.arange(self.steps)[:, None] < self.lengths.numpy())
+        step, member = np.nonzero(np.arange(self.steps)[:, None] < self.lengths)
         return step, member
 
     @cached_property
-    def places(self) -> Tensor:
+    def _places(self) -> Tensor:
         """Of each row of a ragged batch: its place t * B + b in the caller's batch."""
         assert self.order is not None
         step, member = self._inside
-        return torch.from_numpy(step * self.batch + self.order.numpy()[member])
+        return _index(step * self.batch + self.order.numpy()[member])
+
+    @cached_property
+    def _row_of_places(self) -> Tensor:
+        """Of each place in the caller's batch: its row, and past a sequence's end the one after the last."""
+        found = np.full(self.steps * self.batch, self.rows)
+        found[self._places.numpy()] = np.arange(self.rows)
+        return _index(found)
 
     def step_of_rows(self) -> Tensor:
         """Of each row: its step."""
@@ -129,13 +137,15 @@ class Layout:
 
     @cached_property
     def _members(self) -> Tensor:
-        return torch.from_numpy(self._inside[1])
+        return _index(self._inside[1])
 
     @cached_property
     def _unsorted(self) -> Tensor:
         """Of each sequence in the caller's batch: its place in the sorted one."""
         assert self.order is not None
-        return torch.argsort(self.order)
+        found = np.empty(self.batch, np.int64)
+        found[self.order.numpy()] = np.arange(self.batch)
+        return _index(found)
 
     def spans(self, most: int) -> list[tuple[int, int, int, int]]:
         """The steps in the order of a sweep, cut so that a span has about `most` rows or one step.
@@ -151,10 +161,10 @@ class Layout:
                 found.append((end - 1, end - begin, low * self.batch, high * self.batch))
                 end = begin
             return found
-        offset = self.offset.tolist()
+        offset = self._offsets
+        place = (lambda s: offset[self.steps - s]) if self.reverse else (lambda s: offset[s])
         while end:
             begin = end - 1
-            place = (lambda s: offset[self.steps - s]) if self.reverse else (lambda s: offset[s])
             while begin and abs(place(begin - 1) - place(end)) <= most:
                 begin -= 1
             low, high = sorted((place(begin), place(end)))
@@ -164,7 +174,7 @@ class Layout:
 
     def begin(self, step: int) -> int:
         """The first row of a step; of the step after the last, the number of rows."""
-        return step * self.batch if self.order is None else int(self.offset[step])
+        return step * self.batch if self.order is None else self._offsets[step]
 
     def sorted(self, values: Sequence[T]) -> tuple[T, ...]:
         """Values of the states, (B, width) each or None, in the order of the layout."""
@@ -193,9 +203,9 @@ class Layout:
         assert self.lengths is not None
         end = self.steps if end is None else end
         low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
-        done = np.clip(self.lengths.numpy(), low, high).cumsum() - low * np.arange(1, self.batch + 1)
-        inner = np.searchsorted(done, np.arange(1, parts) * done[-1] // parts, side="right")
-        return torch.from_numpy(np.concatenate([[0], inner, [self.batch]]))
+        done = list(accumulate(min(max(length, low), high) - low for length in self._lengths))
+        inner = [bisect_right(done, k * done[-1] // parts) for k in range(1, parts)]
+        return torch.tensor([0, *inner, self.batch])
 
     def gather(self, value: Tensor, out: Tensor | None = None) -> Tensor:
         """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width).
@@ -206,17 +216,22 @@ class Layout:
         if value.shape[0] == self.steps:
             flat = value.reshape(self.steps * self.batch, value.shape[-1])
             if self.order is not None:
-                return torch.index_select(flat, 0, self.places, out=out)
+                return torch.index_select(flat, 0, self._places, out=out)
             return flat if flat.is_contiguous() else flat.contiguous()
         return value[0].contiguous() if self.order is None else value[0][self.order][self._members]
 
+    def buffer(self, like: Tensor, width: int) -> Tensor:
+        """Memory for rows that are to be spread, and the row of zeros after the last."""
+        found = like.new_empty(self.rows + self.spare, width)
+        if self.spare:
+            found[self.rows :] = 0
+        return found
+
     def spread(self, rows: Tensor) -> Tensor:
-        """Rows as (T, B, width), zero where there is no row."""
+        """Rows, with those to spare, as (T, B, width), zero where there is no row."""
         if self.order is None:
             return rows.view(self.steps, self.batch, -1)
-        full = rows.new_zeros(self.steps, self.batch, rows.shape[-1])
-        full.view(self.steps * self.batch, -1).index_copy_(0, self.places, rows)
-        return full
+        return torch.index_select(rows, 0, self._row_of_places).view(self.steps, self.batch, -1)
 
     def output(self, rows: Tensor) -> Tensor:
         """What `spread` gives as a tensor that is no view of another, so that a caller may change it in place."""
@@ -234,11 +249,14 @@ class Layout:
         return tuple(v[self._unsorted] for v in values)
 
     def around(self, first: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it."""
-        n, b = self.rows, self.batch
+        """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it,
+        with those to spare."""
+        n, b = self.rows + self.spare, self.batch
         whole = first.new_empty(n + b, first.shape[1]) if out is None else out
         rows, start = (whole[:n], whole[n:]) if self.reverse else (whole[b:], whole[:b])
         start.copy_(first)
+        if self.spare:
+            rows[self.rows :] = 0
         return whole, rows
 
     def before(self, around: Tensor, out: Tensor | None = None) -> Tensor:
@@ -260,10 +278,10 @@ class Layout:
         step, member = self._inside
         offset, active = self.offset.numpy(), self.active.numpy()
         if not self.reverse:
-            return torch.from_numpy(np.concatenate([[0], offset[:-2] + self.batch])[step] + member)
+            return _index(np.concatenate([[0], offset[:-2] + self.batch])[step] + member)
         after = np.append(active[1:], 0)
-        begin = np.where(member < after[step], offset[1:][step], self.rows)
-        return torch.from_numpy(begin + member)
+        begin = np.where(member < after[step], offset[1:][step], self.rows + self.spare)
+        return _index(begin + member)
 
     def final(self, buffers: Tensor, halves: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """The states after the last step, of buffers (states, 2, B, padded) whose `halves` were written in turn.
@@ -273,9 +291,27 @@ class Layout:
         if self.order is None or self.reverse:
             return self.back(halves[self.steps % 2])
         assert self.lengths is not None
-        there = self._unsorted
-        half = (self.lengths % 2)[there]
-        return tuple(buffer[half, there, : self.hidden] for buffer in buffers.unbind())
+        return tuple(buffer[self._last] for buffer in buffers.flatten(1, 2)[..., : self.hidden].unbind())
+
+    @cached_property
+    def _last(self) -> Tensor:
+        """Of each sequence in the caller's batch: its place in two halves of the sorted one, that was written last."""
+        assert self.lengths is not None
+        assert self.order is not None
+        found = np.empty(self.batch, np.int64)
+        found[self.order.numpy()] = self.lengths % 2 * self.batch + np.arange(self.batch)
+        return _index(found)
+
+    @cached_property
+    def _offsets(self) -> list[int]:
+        found: list[int] = self.offset.tolist()
+        return found
+
+    @cached_property
+    def _lengths(self) -> list[int]:
+        assert self.lengths is not None
+        found: list[int] = self.lengths.tolist()
+        return found
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -297,6 +333,24 @@ class Layout:
 def plain(steps: int, batch: int, hidden: int, lanes: int, reverse: bool) -> Layout:
     """The layout of batches that end together and start nowhere anew."""
     return Layout(steps, batch, hidden, _filled(hidden, lanes), reverse, *_dense(steps, batch), None, None, None)
+
+
+@lru_cache(maxsize=4)  # layers and directions meet the same lengths, and so may a later batch
+def _ragged(steps: int, batch: int, hidden: int, lanes: int, reverse: bool, lengths: bytes) -> Layout:
+    """The layout of batches whose sequences have lengths of their own, int64."""
+    given = np.frombuffer(lengths, np.int64)
+    order = np.argsort(-given, kind="stable")
+    sorted_ = given[order]
+    active = batch - np.searchsorted(sorted_[::-1], np.arange(steps), side="right")
+    offset = np.concatenate([[0], active.cumsum()])
+    rows = _index(offset), _index(active), sorted_, _index(order)
+    return Layout(steps, batch, hidden, _filled(hidden, lanes), reverse, *rows, None)
+
+
+def _index(places: np.ndarray) -> Tensor:
+    """Places as torch wants them, also where what was first made in inference mode is used again in training."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(places)
 
 
 def _filled(hidden: int, lanes: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from celda.engines.call import Call
 from celda.engines.cpu import pool
@@ -38,7 +39,7 @@ class Passed:
     given: list[Tensor]
     by_unit: list[Tensor]
     states: tuple[Tensor, ...]  # initial ones, in the order of the layout
-    output: Tensor  # (rows, H)
+    output: Tensor  # (rows, H), and those to spare
     final: tuple[Tensor, ...]
     around: Tensor | None  # the output and the initial state together, when training
     record: pool.Lease  # (rows, recorded values, padded)
@@ -58,7 +59,8 @@ class Passed:
 
     def seen(self, node: Node) -> Tensor:
         """A recorded value, (T, B, H), where it lies."""
-        return self.layout.spread(self._recorded(node))
+        value = self._recorded(node)
+        return self.layout.spread(pad(value, (0, 0, 0, self.layout.spare)) if self.layout.spare else value)
 
     def _recorded(self, node: Node) -> Tensor:
         return self.record.tensor[:, self.program.record.index(node), : self.layout.hidden]
@@ -67,10 +69,10 @@ class Passed:
         """The old values of a state, for all rows."""
         place = self.program.cell.states.index(state)
         if place == 0 and self.around is not None:
-            return self.layout.before(self.around, self.room(*self.output.shape))
+            return self.layout.before(self.around, self.room(self.layout.rows, self.layout.hidden))
         around, rows = self.layout.around(self.states[place])
-        rows.copy_(self._recorded(self.program.cell.outputs[state]))
-        return self.layout.before(around, self.room(*self.output.shape))
+        rows[: self.layout.rows].copy_(self._recorded(self.program.cell.outputs[state]))
+        return self.layout.before(around, self.room(self.layout.rows, self.layout.hidden))
 
 
 @shielded
@@ -93,10 +95,10 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     held: list[pool.Lease] = []
     if training and lease is None:
         if layout.order is not None:  # the caller is given a copy
-            held.append(pool.lease((n + b, h), dtype))
+            held.append(pool.lease((n + layout.spare + b, h), dtype))
         around, output = layout.around(states[0], held[0].tensor if held else None)
     else:
-        around, output = None, like.new_empty(n, h)
+        around, output = None, layout.buffer(like, h)
     lease = lease or pool.lease
     record = lease((n, len(program.record), p), dtype)
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
@@ -139,7 +141,7 @@ def sweep(
     d_rows = {f"upstream_{s}": layout.gather(d, passed.room(n, h)) for s, d in upstream.kept.items()}
     above = upstream.output
     d_rows["upstream"] = passed.output.new_zeros(n, h) if above is None else layout.gather(above, passed.room(n, h))
-    d_below = {name: passed.output.new_empty(n, h) for name in back.below}
+    d_below = {name: layout.buffer(passed.output, h) for name in back.below}
     values = {"output": passed.output.data_ptr(), "time": call.start}
     values |= {name: rows.data_ptr() for name, rows in d_rows.items()}
     values |= {f"d_{name}": rows.data_ptr() for name, rows in d_below.items()}

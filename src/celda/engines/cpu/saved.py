@@ -87,7 +87,7 @@ def _passed(call: Call, output: Tensor, saved: Tensor) -> Passed:
     layout, lease = Layout.of(call, shape.lanes), _parts(saved)
     states = layout.initial(call.states)
     around, rows = layout.around(states[0])
-    rows.copy_(layout.gather(output))
+    rows[: layout.rows].copy_(layout.gather(output))
     record = lease((layout.rows, len(program.record), layout.padded), output.dtype)
     operands = [lease((layout.rows, layout.padded), output.dtype) for _ in program.operands]
     read = given(program, call, layout), by_unit(program, call, layout)

@@ -109,7 +109,7 @@ class WeightGradients:
     ) -> None:
         self.layout, self.program, self.weights = layout, program, weights
         h, n = layout.hidden, layout.rows
-        self.given: list[Tensor | None] = [g.new_empty(g.shape) if k in into else None for k, g in enumerate(given)]
+        self.given: list[Tensor | None] = [self._like(g) if k in into else None for k, g in enumerate(given)]
         self._shares: list[tuple[Product, int, _Share]] = []
         for product, block, m, count in program.products:
             node = product.operand
@@ -136,6 +136,10 @@ class WeightGradients:
                 None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * h),
             )
             self._shares.append((product, block, share))
+
+    def _like(self, given: Tensor) -> Tensor:
+        moves = given.shape[0] == self.layout.rows
+        return self.layout.buffer(given, given.shape[1]) if moves else torch.empty_like(given)
 
     def add(self, adjoint: Tensor, rows: slice) -> None:
         """Take in the adjoints (some rows, maps * H) of these rows."""

@@ -86,3 +86,25 @@ def test_threads_never_hold_one_buffer_at_a_time():
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
     assert 0 < pool.unused() <= 8 * 3 * 4 * LARGE * 9 / 8
+
+
+def test_a_large_tensor_of_the_callers_comes_back_when_no_view_of_it_is_left():
+    rows = pool.LARGEST // 4 // 8 + 1
+    tensor = pool.empty(torch.empty(0), rows, 8)
+    view, address = tensor[1:, 0], tensor.data_ptr()
+    assert (tensor.shape, tensor.dtype) == ((rows, 8), torch.float32)
+    del tensor
+    gc.collect()
+    assert pool.unused() == 0
+    other = pool.empty(torch.empty(0), rows, 8)
+    assert other.data_ptr() != address
+    del view
+    gc.collect()
+    assert pool.unused() >= pool.LARGEST
+    assert pool.empty(torch.empty(0), rows, 8).data_ptr() == address
+
+
+def test_a_small_tensor_of_the_callers_is_torchs_own():
+    pool.empty(torch.empty(0), pool.SMALLEST, 2)
+    gc.collect()
+    assert pool.unused() == 0

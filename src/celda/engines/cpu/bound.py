@@ -76,7 +76,7 @@ class Bound:
         layout, ready = self._layout, forward_launches(*self._sizes)  # its memory is not held here
         launch = ready.take()
         rows = x.resolve_neg().contiguous().view(layout.rows, -1)
-        output = x.new_empty(layout.steps, layout.batch, layout.hidden)
+        output = pool.empty(x, layout.steps, layout.batch, layout.hidden)
         ahead = hoisted(self._program, (rows,), weights, layout) if self._hoist else None
         values = {"given_0": rows.data_ptr(), "output": output.data_ptr(), "record": 0, "time": 0}
         values["hoisted"] = 0 if ahead is None else ahead.data_ptr()

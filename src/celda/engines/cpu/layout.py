@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from celda.engines.call import Call
+from celda.engines.cpu import pool
 from celda.engines.derivatives import alone
 
 T = TypeVar("T", Tensor, "Tensor | None")
@@ -222,7 +223,7 @@ class Layout:
 
     def buffer(self, like: Tensor, width: int) -> Tensor:
         """Memory for rows that are to be spread, and the row of zeros after the last."""
-        found = like.new_empty(self.rows + self.spare, width)
+        found = pool.empty(like, self.rows + self.spare, width)
         if self.spare:
             found[self.rows :] = 0
         return found
@@ -231,7 +232,9 @@ class Layout:
         """Rows, with those to spare, as (T, B, width), zero where there is no row."""
         if self.order is None:
             return rows.view(self.steps, self.batch, -1)
-        return torch.index_select(rows, 0, self._row_of_places).view(self.steps, self.batch, -1)
+        full = pool.empty(rows, self.steps * self.batch, rows.shape[1])
+        torch.index_select(rows, 0, self._row_of_places, out=full)
+        return alone(full, (self.steps, self.batch, rows.shape[1]))
 
     def output(self, rows: Tensor) -> Tensor:
         """What `spread` gives as a tensor that is no view of another, so that a caller may change it in place."""
@@ -252,7 +255,7 @@ class Layout:
         """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it,
         with those to spare."""
         n, b = self.rows + self.spare, self.batch
-        whole = first.new_empty(n + b, first.shape[1]) if out is None else out
+        whole = pool.empty(first, n + b, first.shape[1]) if out is None else out
         rows, start = (whole[:n], whole[n:]) if self.reverse else (whole[b:], whole[:b])
         start.copy_(first)
         if self.spare:

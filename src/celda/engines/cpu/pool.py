@@ -13,6 +13,9 @@ from torch import Tensor
 
 SMALLEST = 2**18  # bytes below which the allocator does as well
 LIMIT = 2**30  # bytes that may lie unused
+LARGEST = (
+    2**25
+)  # bytes above which the allocator gives pages back to the system, and the next tensor faults them in anew
 
 
 class Lease:
@@ -51,6 +54,13 @@ def lasting(count: int, dtype: torch.dtype) -> Tensor:
     weakref.finalize(array, _end, whole)
     tensor = torch.from_numpy(array)
     return tensor.zero_() if torch.are_deterministic_algorithms_enabled() else tensor  # as torch.empty does
+
+
+def empty(like: Tensor, *size: int) -> Tensor:
+    """A tensor for the caller with anything in it, on a buffer if it is large."""
+    if prod(size) * like.itemsize <= LARGEST:
+        return like.new_empty(size)
+    return lasting(prod(size), like.dtype).view(size)
 
 
 def _end(_: Lease) -> None:

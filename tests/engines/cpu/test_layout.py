@@ -175,6 +175,13 @@ def test_the_final_state_is_in_the_half_that_was_written_last(drawn):
         assert final[k].tolist() == [100 * k + run[-1] if run else -1 - k] * HIDDEN
 
 
+@pytest.mark.parametrize("lengths", [[2, -1], [4, 1]])
+def test_lengths_that_no_batch_of_these_steps_has(lengths):
+    x, states = torch.randn(3, 2, 2), tuple(torch.randn(2, HIDDEN) for _ in "hc")
+    with pytest.raises(ValueError, match="from 0 to 3"):
+        Layout.of(Call(CELLS["lstm"], {"x": x}, states, {}, torch.tensor(lengths)), LANES)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_no_row_at_all(reverse):
     x, states = torch.randn(3, 2, 2), tuple(torch.randn(2, HIDDEN) for _ in "hc")

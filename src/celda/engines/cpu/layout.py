@@ -13,12 +13,12 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from celda.engines.call import Call
 from celda.engines.cpu import pool
+from celda.engines.cpu.ragged import Ragged, ragged
 from celda.engines.derivatives import alone
 
 T = TypeVar("T", Tensor, "Tensor | None")
@@ -46,7 +46,7 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The rows of a call. `order` sorts the sequences (None: none has an end of its own), `carry` (T + 1, B) is 0
+    """The rows of a call. `ragged` has its tables (None: no sequence has an end of its own), `carry` (T + 1, B) is 0
     where a sequence starts anew at the s-th step that is run, and 1 elsewhere (None: there are no resets)."""
 
     steps: int
@@ -56,8 +56,7 @@ class Layout:
     reverse: bool
     offset: Tensor  # (T + 1,) int64
     active: Tensor  # (T,) int64
-    lengths: np.ndarray | None  # (B,), sorted
-    order: Tensor | None
+    ragged: Ragged | None
     carry: Tensor | None
 
     @staticmethod
@@ -68,7 +67,9 @@ class Layout:
         if call.lengths is None:
             layout = plain(steps, batch, hidden, lanes, call.reverse)
         else:
-            layout = _ragged(steps, batch, hidden, lanes, call.reverse, call.lengths.long().numpy().tobytes())
+            tables = ragged(call.lengths, steps, call.reverse)
+            rows = tables.offset, tables.active, tables, None
+            layout = Layout(steps, batch, hidden, _filled(hidden, lanes), call.reverse, *rows)
         if call.resets is None:
             return layout
         resets = call.resets if layout.order is None else call.resets[:, layout.order]
@@ -78,6 +79,11 @@ class Layout:
         if not call.reverse:
             carry[0].masked_fill_(resets[0], 0)
         return replace(layout, carry=carry)
+
+    @property
+    def order(self) -> Tensor | None:
+        """Of each place in the sorted batch: the sequence; None where they are not sorted."""
+        return None if self.ragged is None else self.ragged.order
 
     @property
     def plain(self) -> bool:
@@ -107,46 +113,19 @@ class Layout:
     @property
     def spare(self) -> int:
         """How many rows more a buffer has that is to be spread: one of zeros, if padding is to be filled with it."""
-        return int(self.order is not None)
-
-    @cached_property
-    def _inside(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each row of a ragged batch: its step, and its sequence as a place in the sorted batch."""
-        assert self.lengths is not None
-        step, member = np.nonzero(np.arange(self.steps)[:, None] < self.lengths)
-        return step, member
-
-    @cached_property
-    def _places(self) -> Tensor:
-        """Of each row of a ragged batch: its place t * B + b in the caller's batch."""
-        assert self.order is not None
-        step, member = self._inside
-        return _index(step * self.batch + self.order.numpy()[member])
-
-    @cached_property
-    def _row_of_places(self) -> Tensor:
-        """Of each place in the caller's batch: its row, and past a sequence's end the one after the last."""
-        found = np.full(self.steps * self.batch, self.rows)
-        found[self._places.numpy()] = np.arange(self.rows)
-        return _index(found)
+        return int(self.ragged is not None)
 
     def step_of_rows(self) -> Tensor:
         """Of each row: its step."""
-        if self.order is None:
+        if self.ragged is None:
             return torch.arange(self.steps).repeat_interleave(self.batch)
-        return torch.from_numpy(self._inside[0])
+        return self.ragged.places // self.batch
 
-    @cached_property
+    @property
     def _members(self) -> Tensor:
-        return _index(self._inside[1])
-
-    @cached_property
-    def _unsorted(self) -> Tensor:
-        """Of each sequence in the caller's batch: its place in the sorted one."""
-        assert self.order is not None
-        found = np.empty(self.batch, np.int64)
-        found[self.order.numpy()] = np.arange(self.batch)
-        return _index(found)
+        """Of each row of a ragged batch: the place of its sequence in the sorted one."""
+        assert self.ragged is not None
+        return self.ragged.unsorted[self.ragged.places % self.batch]
 
     def spans(self, most: int) -> list[tuple[int, int, int, int]]:
         """The steps in the order of a sweep, cut so that a span has about `most` rows or one step.
@@ -199,12 +178,11 @@ class Layout:
 
         Steps are numbered as they are run.
         """
-        if self.order is None:
+        if self.ragged is None:
             return _cut(self.batch, parts)
-        assert self.lengths is not None
         end = self.steps if end is None else end
         low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
-        done = list(accumulate(min(max(length, low), high) - low for length in self._lengths))
+        done = list(accumulate(min(max(length, low), high) - low for length in self.ragged.lengths.tolist()))
         inner = [bisect_right(done, k * done[-1] // parts) for k in range(1, parts)]
         return torch.tensor([0, *inner, self.batch])
 
@@ -216,8 +194,8 @@ class Layout:
         value = value.resolve_neg()  # machine code reads the memory as it is
         if value.shape[0] == self.steps:
             flat = value.reshape(self.steps * self.batch, value.shape[-1])
-            if self.order is not None:
-                return torch.index_select(flat, 0, self._places, out=out)
+            if self.ragged is not None:
+                return torch.index_select(flat, 0, self.ragged.places, out=out)
             return flat if flat.is_contiguous() else flat.contiguous()
         return value[0].contiguous() if self.order is None else value[0][self.order][self._members]
 
@@ -230,10 +208,10 @@ class Layout:
 
     def spread(self, rows: Tensor) -> Tensor:
         """Rows, with those to spare, as (T, B, width), zero where there is no row."""
-        if self.order is None:
+        if self.ragged is None:
             return rows.view(self.steps, self.batch, -1)
         full = pool.empty(rows, self.steps * self.batch, rows.shape[1])
-        torch.index_select(rows, 0, self._row_of_places, out=full)
+        torch.index_select(rows, 0, self.ragged.rows, out=full)
         return alone(full, (self.steps, self.batch, rows.shape[1]))
 
     def output(self, rows: Tensor) -> Tensor:
@@ -247,9 +225,9 @@ class Layout:
 
         Each in memory of its own, so that a caller may change one in place.
         """
-        if self.order is None:
+        if self.ragged is None:
             return tuple(v.clone() for v in values)
-        return tuple(v[self._unsorted] for v in values)
+        return tuple(v[self.ragged.unsorted] for v in values)
 
     def around(self, first: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it,
@@ -265,55 +243,28 @@ class Layout:
     def before(self, around: Tensor, out: Tensor | None = None) -> Tensor:
         """The value of a state before each row's step, from what `around` gave; of a ragged batch, written to `out`."""
         n, b = self.rows, self.batch
-        if self.order is None:
+        if self.ragged is None:
             found = around[b:] if self.reverse else around[:n]
         else:
-            found = torch.index_select(around, 0, self._earlier, out=out)
+            found = torch.index_select(around, 0, self.ragged.before, out=out)
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]
         kept = steps_run.reshape(-1) if self.order is None else steps_run[self.step_of_rows(), self._members]
         return found.masked_fill((kept == 0).unsqueeze(1), 0)
 
-    @cached_property
-    def _earlier(self) -> Tensor:
-        """Of each row of a ragged batch: where the state before its step lies in what `around` gave."""
-        step, member = self._inside
-        offset, active = self.offset.numpy(), self.active.numpy()
-        if not self.reverse:
-            return _index(np.concatenate([[0], offset[:-2] + self.batch])[step] + member)
-        after = np.append(active[1:], 0)
-        begin = np.where(member < after[step], offset[1:][step], self.rows + self.spare)
-        return _index(begin + member)
-
     def final(self, buffers: Tensor, halves: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """The states after the last step, of buffers (states, 2, B, padded) whose `halves` were written in turn.
 
         In the caller's order, each in memory of its own.
         """
-        if self.order is None or self.reverse:
+        if self.ragged is None or self.reverse:
             return self.back(halves[self.steps % 2])
-        assert self.lengths is not None
-        return tuple(buffer[self._last] for buffer in buffers.flatten(1, 2)[..., : self.hidden].unbind())
-
-    @cached_property
-    def _last(self) -> Tensor:
-        """Of each sequence in the caller's batch: its place in two halves of the sorted one, that was written last."""
-        assert self.lengths is not None
-        assert self.order is not None
-        found = np.empty(self.batch, np.int64)
-        found[self.order.numpy()] = self.lengths % 2 * self.batch + np.arange(self.batch)
-        return _index(found)
+        return tuple(buffer[self.ragged.last] for buffer in buffers.flatten(1, 2)[..., : self.hidden].unbind())
 
     @cached_property
     def _offsets(self) -> list[int]:
         found: list[int] = self.offset.tolist()
-        return found
-
-    @cached_property
-    def _lengths(self) -> list[int]:
-        assert self.lengths is not None
-        found: list[int] = self.lengths.tolist()
         return found
 
     @cached_property
@@ -335,25 +286,7 @@ class Layout:
 @lru_cache(maxsize=256)
 def plain(steps: int, batch: int, hidden: int, lanes: int, reverse: bool) -> Layout:
     """The layout of batches that end together and start nowhere anew."""
-    return Layout(steps, batch, hidden, _filled(hidden, lanes), reverse, *_dense(steps, batch), None, None, None)
-
-
-@lru_cache(maxsize=4)  # layers and directions meet the same lengths, and so may a later batch
-def _ragged(steps: int, batch: int, hidden: int, lanes: int, reverse: bool, lengths: bytes) -> Layout:
-    """The layout of batches whose sequences have lengths of their own, int64."""
-    given = np.frombuffer(lengths, np.int64)
-    order = np.argsort(-given, kind="stable")
-    sorted_ = given[order]
-    active = batch - np.searchsorted(sorted_[::-1], np.arange(steps), side="right")
-    offset = np.concatenate([[0], active.cumsum()])
-    rows = _index(offset), _index(active), sorted_, _index(order)
-    return Layout(steps, batch, hidden, _filled(hidden, lanes), reverse, *rows, None)
-
-
-def _index(places: np.ndarray) -> Tensor:
-    """Places as torch wants them, also where what was first made in inference mode is used again in training."""
-    with torch.inference_mode(False):
-        return torch.from_numpy(places)
+    return Layout(steps, batch, hidden, _filled(hidden, lanes), reverse, *_dense(steps, batch), None, None)
 
 
 def _filled(hidden: int, lanes: int) -> int:

@@ -4,6 +4,7 @@ import dis
 import linecache
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
 
@@ -30,7 +31,13 @@ class Line:
 
 
 def _is_users(frame: FrameType) -> bool:
-    module = frame.f_globals.get("__name__") or ""  # a file's name would not do: generated code has none
+    return _is_users_module(
+        frame.f_globals.get("__name__") or ""
+    )  # a file's name would not do: generated code has none
+
+
+@cache
+def _is_users_module(module: str) -> bool:
     return not any(module == package or module.startswith(package + ".") for package in _NOT_THE_USERS)
 
 

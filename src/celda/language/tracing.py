@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import partial
+from types import FunctionType
 from typing import overload
 
 from celda.language.cell import Cell, LinearMap, Mask, Term, Weight, in_order
@@ -258,7 +259,7 @@ def _traced(function: Function | None, together: tuple[str, ...]) -> Cell:
         raise mistake(f"{error}.", right, line_of(error.__traceback__)) from error
     finally:
         _current.reset(token)
-    outputs = _outputs(returned, states, name, last_line(function))
+    outputs = _outputs(returned, states, name, function)
     _check_names(trace, outputs, (x, *further))
     _check_use(trace, outputs, (x, *further), here)
     if strange := [state for state in together if state not in states]:
@@ -341,18 +342,26 @@ def _arguments(function: Callable, here: Line) -> tuple[str, tuple[str, ...], tu
     return positional[0], tuple(positional[1:]), tuple(further)
 
 
-def _outputs(returned: Value | tuple[Value, ...], states: tuple[str, ...], name: str, here: Line) -> dict[str, Node]:
+def _outputs(
+    returned: Value | tuple[Value, ...], states: tuple[str, ...], name: str, function: FunctionType
+) -> dict[str, Node]:
     values = returned if isinstance(returned, tuple) else (returned,)
     right = f"return {', '.join(states)}"
     if returned is None or len(values) != len(states):
         given = 0 if returned is None else len(values)
         missing = states[given:] if given < len(states) else ()
         told = f"; the state `{', '.join(missing)}` is not returned" if missing else ""
-        raise mistake(f"{name} has {len(states)} state(s) and returns {given} value(s){told}.", right, here)
+        raise mistake(
+            f"{name} has {len(states)} state(s) and returns {given} value(s){told}.", right, last_line(function)
+        )
     outputs = {}
     for state, value in zip(states, values, strict=True):
         if not isinstance(value, Value) or value.node.width != HIDDEN or value.node.boolean:
-            raise mistake(f"What {name} returns for the state `{state}` is not one number a hidden unit.", right, here)
+            raise mistake(
+                f"What {name} returns for the state `{state}` is not one number a hidden unit.",
+                right,
+                last_line(function),
+            )
         outputs[state] = value.node
     return outputs
 

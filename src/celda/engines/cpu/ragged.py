@@ -47,7 +47,9 @@ def _tables(lengths: bytes, steps: int, reverse: bool) -> Ragged:
     given = (ctypes.c_int64 * (len(lengths) // 8)).from_buffer_copy(lengths)
     batch, rows = len(given), sum(given)
     if not 0 <= min(given) <= max(given) <= steps:  # machine code would write past the tables
-        raise ValueError(f"lengths must be from 0 to {steps}, the number of steps, and are {min(given)} to {max(given)}")
+        raise ValueError(
+            f"lengths must be from 0 to {steps}, the number of steps, and are {min(given)} to {max(given)}"
+        )
     sizes = (steps + 1, steps, batch, batch, batch, batch, steps * batch, rows, rows)
     with torch.inference_mode(False):  # what was made in inference mode may be used again in training
         whole = torch.empty(sum(sizes), dtype=torch.int64)

@@ -18,7 +18,7 @@ from celda.language import Cell
 from celda.language.expression import Node
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-ALONE = 2**18  # multiply-adds a step below which one thread is faster than two that meet
+ALONE = 2**15  # multiply-adds a step up to which one thread is faster than two that meet
 CELLS = 256  # whose programs and kernels are kept in memory
 FEW, LARGE = 12, 2**18  # rows a thread has in a step, and weights
 

@@ -42,7 +42,7 @@ def _ends(call):
 
 
 def _order(layout):
-    return range(layout.batch) if layout.order is None else layout.order.tolist()
+    return range(layout.batch) if layout.ragged is None else layout.ragged.order.tolist()
 
 
 def _rows(call, layout):

@@ -75,6 +75,15 @@ def test_no_more_than_the_limit_lies_unused(monkeypatch):
     assert pool.unused() <= pool.LIMIT
 
 
+def test_what_was_not_used_for_the_longest_goes_first(monkeypatch):
+    monkeypatch.setattr(pool, "LIMIT", 40 * LARGE)
+    pool.lease((LARGE,), torch.float32)  # a size that is in use from the beginning to the end
+    pool.lease((8 * LARGE,), torch.float32)  # one that is no longer
+    pool.lease((LARGE,), torch.float32)
+    pool.lease((3 * LARGE,), torch.float32)  # more than there is room for
+    assert pool.unused() == 4 * (LARGE + 3 * LARGE)  # that no longer used went, and no other
+
+
 def test_threads_never_hold_one_buffer_at_a_time():
     def work(number):
         for k in range(200):

@@ -72,7 +72,7 @@ class Layout:
             layout = Layout(steps, batch, hidden, _filled(hidden, lanes), call.reverse, *rows)
         if call.resets is None:
             return layout
-        resets = call.resets if layout.order is None else call.resets[:, layout.order]
+        resets = call.resets if layout.ragged is None else call.resets[:, layout.ragged.order]
         carry = torch.ones(steps + 1, batch, dtype=x.dtype)
         within = resets[1:].flip(0) if call.reverse else resets[1:]
         carry[1:steps].masked_fill_(within, 0)
@@ -81,19 +81,14 @@ class Layout:
         return replace(layout, carry=carry)
 
     @property
-    def order(self) -> Tensor | None:
-        """Of each place in the sorted batch: the sequence; None where they are not sorted."""
-        return None if self.ragged is None else self.ragged.order
-
-    @property
     def plain(self) -> bool:
         """Whether the sizes alone say how the rows lie; there is one such layout for all calls of these sizes."""
-        return self.order is None and self.carry is None
+        return self.ragged is None and self.carry is None
 
     @cached_property
     def kind(self) -> Kind:
         """What decides the sizes of a launch's buffers, and its code."""
-        return Kind(self.batch, self.hidden, self.padded, self.order is not None, self.carry is not None)
+        return Kind(self.batch, self.hidden, self.padded, self.ragged is not None, self.carry is not None)
 
     @cached_property
     def rows(self) -> int:
@@ -133,7 +128,7 @@ class Layout:
         Each is (last step as they were run, how many, first row, end of the rows).
         """
         found, end = [], self.steps
-        if self.order is None:
+        if self.ragged is None:
             count = max(1, most // self.batch)
             while end:
                 begin = max(0, end - count)
@@ -154,13 +149,13 @@ class Layout:
 
     def begin(self, step: int) -> int:
         """The first row of a step; of the step after the last, the number of rows."""
-        return step * self.batch if self.order is None else self._offsets[step]
+        return step * self.batch if self.ragged is None else self._offsets[step]
 
     def sorted(self, values: Sequence[T]) -> tuple[T, ...]:
         """Values of the states, (B, width) each or None, in the order of the layout."""
-        if self.order is None:
+        if self.ragged is None:
             return tuple(values)
-        return tuple(v if v is None else v[self.order] for v in values)
+        return tuple(v if v is None else v[self.ragged.order] for v in values)
 
     def initial(self, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Initial states in the order of the layout; zero where a sequence starts anew at its first step."""
@@ -197,7 +192,7 @@ class Layout:
             if self.ragged is not None:
                 return torch.index_select(flat, 0, self.ragged.places, out=out)
             return flat if flat.is_contiguous() else flat.contiguous()
-        return value[0].contiguous() if self.order is None else value[0][self.order][self._members]
+        return value[0].contiguous() if self.ragged is None else value[0][self.ragged.order][self._members]
 
     def buffer(self, like: Tensor, width: int) -> Tensor:
         """Memory for rows that are to be spread, and the row of zeros after the last."""
@@ -216,8 +211,8 @@ class Layout:
 
     def output(self, rows: Tensor) -> Tensor:
         """What `spread` gives as a tensor that is no view of another, so that a caller may change it in place."""
-        if self.order is not None:
-            return self.spread(rows)
+        if self.ragged is not None:
+            return self.spread(rows)  # it is none
         return alone(rows, (self.steps, self.batch, rows.shape[-1]))
 
     def back(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -250,7 +245,7 @@ class Layout:
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]
-        kept = steps_run.reshape(-1) if self.order is None else steps_run[self.step_of_rows(), self._members]
+        kept = steps_run.reshape(-1) if self.ragged is None else steps_run[self.step_of_rows(), self._members]
         return found.masked_fill((kept == 0).unsqueeze(1), 0)
 
     def final(self, buffers: Tensor, halves: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:

@@ -48,7 +48,7 @@ class Passed:
 
     def room(self, *size: int) -> Tensor | None:
         """Memory for rows of a ragged batch, which stays until the sweep has ended; a dense one needs none."""
-        if self.layout.order is None:
+        if self.layout.ragged is None:
             return None
         self.held.append(pool.lease(size, self.output.dtype))
         return self.held[-1].tensor
@@ -94,7 +94,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     launch = ready.take()
     held: list[pool.Lease] = []
     if training and lease is None:
-        if layout.order is not None:  # the caller is given a copy
+        if layout.ragged is not None:  # the caller is given a copy
             held.append(pool.lease((n + layout.spare + b, h), dtype))
         around, output = layout.around(states[0], held[0].tensor if held else None)
     else:

@@ -6,6 +6,7 @@ import weakref
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import count
 from math import prod
 
 import torch
@@ -29,27 +30,29 @@ class Lease:
             _give_back(self._whole)
 
 
-_free: defaultdict[tuple[torch.dtype, int], deque[Tensor]] = defaultdict(deque)  # its methods need no lock
+# by size, each with the number of its return, the oldest first; a deque's methods need no lock
+_free: defaultdict[tuple[torch.dtype, int], deque[tuple[int, Tensor]]] = defaultdict(deque)
+_returns = count()
 
 
 def lease(size: Sequence[int], dtype: torch.dtype) -> Lease:
     """A buffer with anything in it."""
-    count = prod(size)
-    if count * dtype.itemsize < SMALLEST:
+    elements = prod(size)
+    if elements * dtype.itemsize < SMALLEST:
         return Lease(torch.empty(size, dtype=dtype), None)
-    eighth = 1 << (count.bit_length() - 4)
-    rounded = -(-count // eighth) * eighth  # batches of nearly one size share buffers
+    eighth = 1 << (elements.bit_length() - 4)
+    rounded = -(-elements // eighth) * eighth  # batches of nearly one size share buffers
     try:
-        whole = _free[dtype, rounded].pop()
+        _, whole = _free[dtype, rounded].pop()
     except IndexError:
         with torch.inference_mode(False):  # whoever takes it next may be training
             whole = torch.empty(rounded, dtype=dtype)
-    return Lease(whole[:count].view(*size), whole)
+    return Lease(whole[:elements].view(*size), whole)
 
 
-def lasting(count: int, dtype: torch.dtype) -> Tensor:
-    """A tensor (count,) on a buffer, which comes back when nobody holds the tensor's memory, views of it neither."""
-    whole = lease((count,), dtype)
+def lasting(elements: int, dtype: torch.dtype) -> Tensor:
+    """A tensor (elements,) on a buffer, which comes back when nobody holds the tensor's memory, views of it neither."""
+    whole = lease((elements,), dtype)
     array = whole.tensor.numpy()
     weakref.finalize(array, _end, whole)
     tensor = torch.from_numpy(array)
@@ -69,18 +72,24 @@ def _end(_: Lease) -> None:
 
 def unused() -> int:
     """Bytes that lie ready."""
-    return sum(tensor.nbytes for queue in tuple(_free.values()) for tensor in tuple(queue))
+    return sum(tensor.nbytes for queue in tuple(_free.values()) for _, tensor in tuple(queue))
 
 
 def _give_back(whole: Tensor) -> None:
     if whole.nbytes > LIMIT:
         return
     excess = whole.nbytes + unused() - LIMIT
-    for queue in tuple(_free.values()):
-        with suppress(IndexError):  # it is empty
-            while excess > 0:
-                excess -= queue.popleft().nbytes
-    _free[whole.dtype, whole.numel()].append(whole)
+    while excess > 0 and (gone := _oldest()) is not None:
+        excess -= gone.nbytes
+    _free[whole.dtype, whole.numel()].append((next(_returns), whole))
+
+
+def _oldest() -> Tensor | None:
+    """Take away the buffer that has lain unused for the longest."""
+    with suppress(ValueError, IndexError):  # there is none; another thread took it
+        queue = min((queue for queue in tuple(_free.values()) if queue), key=lambda queue: queue[0][0])
+        return queue.popleft()[1]
+    return None
 
 
 def clear() -> None:

@@ -133,7 +133,8 @@ class Value:
     def __bool__(self) -> NoReturn:
         raise mistake(
             "A cell is traced once: `if`, `while`, `and`, `or`, `not` and chained comparisons cannot see its values.",
-            "where(condition, a, b), maximum(a, b), minimum(a, b)",
+            "where(condition, a, b), maximum(a, b), minimum(a, b); for a > 0 and b > 0: minimum(a, b) > 0, or one "
+            "where inside the other",
         )
 
     def __iter__(self) -> Iterator[Value]:
@@ -149,10 +150,7 @@ class Value:
     __rpow__ = __pow__
 
     def __matmul__(self, _: object) -> NoReturn:
-        raise mistake(
-            "The language has no free matrix product: every matrix is learned and belongs to a gate.",
-            'gate("g", tanh, linear(x, h))',
-        )
+        raise _product()
 
     __rmatmul__ = __matmul__
 
@@ -190,7 +188,17 @@ class Value:
 Operand = Value | float
 
 
+def _product() -> Exception:
+    return mistake(
+        "The language has no free matrix product: every matrix is learned and belongs to a gate.",
+        'gate("g", tanh, linear(x, h))',
+    )
+
+
 def _foreign(name: str) -> Exception:
+    """What to say where a function of another library is called, by its full name."""
+    if name.rpartition(".")[2] in ("matmul", "__matmul__", "__rmatmul__"):  # W @ h
+        return _product()
     return mistake(
         f"{name} works on arrays, and a traced value is none yet.",
         "from celda.language import sigmoid, tanh, relu, exp, log, softplus, maximum, minimum, where, abs, sqrt",

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+import celda
 from celda.engines.cpu import pool
 
 LARGE = pool.SMALLEST // 4  # float32 elements
@@ -111,6 +112,16 @@ def test_a_large_tensor_of_the_callers_comes_back_when_no_view_of_it_is_left():
     gc.collect()
     assert pool.unused() >= pool.LARGEST
     assert pool.empty(torch.empty(0), rows, 8).data_ptr() == address
+
+
+@pytest.mark.parametrize("lengths", [None, torch.tensor([3, 5])])
+def test_a_large_output_may_be_changed_in_place(monkeypatch, lengths):
+    monkeypatch.setattr(pool, "LARGEST", 0)
+    layer, x, scale = celda.LSTM(3, 4, engine="cpu"), torch.randn(5, 2, 3), torch.full((4,), 2.0, requires_grad=True)
+    with torch.no_grad():
+        y = layer(x, lengths=lengths)[0]
+    y.mul_(scale)
+    torch.testing.assert_close(y, 2 * layer(x, lengths=lengths)[0])
 
 
 def test_a_small_tensor_of_the_callers_is_torchs_own():

@@ -86,9 +86,9 @@ class Bound:
         kept: Mapping[str, Tensor] = {}
         if self._kept:  # where the kernel writes them: a trace is not copied
             count, padded = len(self._program.record), layout.padded
-            record = pool.lasting(layout.rows * count * padded, x.dtype)
+            record = pool.lasting((layout.steps, layout.batch, count, padded), x.dtype)
             values["record"] = record.data_ptr()
-            kept = Planes(record.view(layout.steps, layout.batch, count, padded), layout.hidden, self._kept)
+            kept = Planes(record, layout.hidden, self._kept)
         initial = self._zeros if states is None else dict(zip(self._initial, states, strict=True))
         launch.run(layout, values, {**weights, **initial}, 0, layout.steps)
         final = tuple(state.clone() for state in launch.stacked[layout.steps % 2])

@@ -14,9 +14,7 @@ from torch import Tensor
 
 SMALLEST = 2**18  # bytes below which the allocator does as well
 LIMIT = 2**30  # bytes that may lie unused
-LARGEST = (
-    2**25
-)  # bytes above which the allocator gives pages back to the system, and the next tensor faults them in anew
+LARGEST = 2**25  # bytes above which the allocator gives pages back to the system when a tensor is freed
 
 
 class Lease:
@@ -50,9 +48,12 @@ def lease(size: Sequence[int], dtype: torch.dtype) -> Lease:
     return Lease(whole[:elements].view(*size), whole)
 
 
-def lasting(elements: int, dtype: torch.dtype) -> Tensor:
-    """A tensor (elements,) on a buffer, which comes back when nobody holds the tensor's memory, views of it neither."""
-    whole = lease((elements,), dtype)
+def lasting(size: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A tensor on a buffer, which comes back when nobody holds the tensor's memory, views of it neither.
+
+    It is no view itself, so that a caller may change it in place.
+    """
+    whole = lease(size, dtype)
     array = whole.tensor.numpy()
     weakref.finalize(array, _end, whole)
     tensor = torch.from_numpy(array)
@@ -63,7 +64,7 @@ def empty(like: Tensor, *size: int) -> Tensor:
     """A tensor for the caller with anything in it, on a buffer if it is large."""
     if prod(size) * like.itemsize <= LARGEST:
         return like.new_empty(size)
-    return lasting(prod(size), like.dtype).view(size)
+    return lasting(size, like.dtype)
 
 
 def _end(_: Lease) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 import torch
 
@@ -28,4 +27,4 @@ def run(call: Call, reference: Engine) -> Result:
 
 def _lasting(size: Sequence[int], dtype: torch.dtype) -> pool.Lease:
     """Memory that the caller may look at for as long as they hold it: what a trace shows is not copied."""
-    return pool.Lease(pool.lasting(prod(size), dtype).view(*size), None)
+    return pool.Lease(pool.lasting(size, dtype), None)

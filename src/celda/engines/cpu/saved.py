@@ -37,7 +37,7 @@ def sequence(call: Call, training: bool) -> tuple[Tensor, Tensor, Tensor, Tensor
     """
     steps, batch, hidden = *call.inputs[call.cell.inputs[0]].shape[:2], call.states[0].shape[1]
     new = call.states[0].new_empty
-    saved = pool.lasting(steps * batch * width(call), call.states[0].dtype) if training else new(0)
+    saved = pool.lasting((steps * batch * width(call),), call.states[0].dtype) if training else new(0)
     passed = forward(call, training, _parts(saved) if training else None)
     nodes = [call.cell.named[name] for name in call.keep]
     kept = torch.stack([passed.shown(node) for node in nodes]) if nodes else new(0, steps, batch, hidden)

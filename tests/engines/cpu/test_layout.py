@@ -182,6 +182,14 @@ def test_lengths_that_no_batch_of_these_steps_has(lengths):
         Layout.of(Call(CELLS["lstm"], {"x": x}, states, {}, torch.tensor(lengths)), LANES)
 
 
+def test_no_sequence_at_all():
+    x, states = torch.randn(3, 0, 2), tuple(torch.randn(0, HIDDEN) for _ in "hc")
+    layout = Layout.of(Call(CELLS["lstm"], {"x": x}, states, {}, torch.zeros(0, dtype=torch.int64)), LANES)
+    assert layout.rows == 0
+    assert layout.offset.tolist() == [0, 0, 0, 0]
+    assert layout.spread(layout.buffer(x, 2)).shape == (3, 0, 2)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_no_row_at_all(reverse):
     x, states = torch.randn(3, 2, 2), tuple(torch.randn(2, HIDDEN) for _ in "hc")

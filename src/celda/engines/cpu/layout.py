@@ -107,7 +107,7 @@ class Layout:
 
     @property
     def spare(self) -> int:
-        """How many rows more a buffer has that is to be spread: one of zeros, if padding is to be filled with it."""
+        """How many rows a buffer has past the last, if it is to be spread: for padding one of zeros, or else none."""
         return int(self.ragged is not None)
 
     def step_of_rows(self) -> Tensor:

@@ -46,7 +46,7 @@ def ragged(lengths: Tensor, steps: int, reverse: bool) -> Ragged:
 def _tables(lengths: bytes, steps: int, reverse: bool) -> Ragged:
     given = (ctypes.c_int64 * (len(lengths) // 8)).from_buffer_copy(lengths)
     batch, rows = len(given), sum(given)
-    if not 0 <= min(given) <= max(given) <= steps:  # machine code would write past the tables
+    if given and not 0 <= min(given) <= max(given) <= steps:  # machine code would write past the tables
         raise ValueError(
             f"lengths must be from 0 to {steps}, the number of steps, and are {min(given)} to {max(given)}"
         )

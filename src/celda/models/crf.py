@@ -58,10 +58,10 @@ class CRF(nn.Module):
         return found
 
     def log_marginal(self, scores: Tensor, lengths: Tensor, step: int, tag: int) -> Tensor:
-        """The log probability (B,) of one tag at one step, whatever the others are, as `marginals` has it."""
-        others = torch.ones_like(scores, dtype=torch.bool)
+        """The log probability (B,) of one tag at one step, which every sequence has, whatever the others are."""
+        others = torch.zeros_like(scores, dtype=torch.bool)
+        others[:, step] = True
         others[:, step, tag] = False
-        others[:, :step], others[:, step + 1 :] = False, False
         held = scores.masked_fill(others, -torch.inf)
         return (self.log_partition(held, lengths) - self.log_partition(scores, lengths)).to(scores)
 

@@ -111,9 +111,9 @@ def test_the_state_before_a_row(drawn):
     for k in range(layout.batch):  # a reset at the very first step falls on the initial state
         forgotten = not call.reverse and anew[0, k]
         assert torch.equal(first[place[k]], zero if forgotten else call.states[0][k])
-    around, whole = layout.around(first)
-    values = whole[: layout.rows]
-    values.copy_(torch.randn(len(rows), HIDDEN, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
+    around, after = layout.around(call.states[0])
+    after.copy_(torch.randn(after.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
+    values = layout.gather(after.view(layout.steps, layout.batch, HIDDEN))
     wanted = []
     for t, k in rows:
         earlier = t + 1 if call.reverse else t - 1
@@ -123,7 +123,8 @@ def test_the_state_before_a_row(drawn):
             wanted.append(values[rows.index((earlier, k))])
         else:
             wanted.append(first[place[k]])
-    assert torch.equal(layout.before(around), torch.stack(wanted) if wanted else values)
+    for found in (layout.before(around), layout.before_rows(values, first)):
+        assert torch.equal(found, torch.stack(wanted) if wanted else values)
 
 
 @given(layouts(), st.integers(1, 30))

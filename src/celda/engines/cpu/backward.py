@@ -218,6 +218,8 @@ class BackwardKernel:
         here = b.add(f.plane(f.at["r"], 1, 0), lane)
         row = b.add(f.at["base"], f.at["r"])
         row_before = b.add(f.at["before"], f.at["r"])
+        shown = f.given_order(f.at["r"], f.at["t"])
+        shown_before = f.given_order(f.at["r"], b.sub(f.at["t"], f.number("direction")))
         begins = b.icmp_signed(">=", f.at["r"], f.at["n_before"])  # this is the row's first step
         mask = f.mask(f.at["j"], hidden)
         known: dict[Node, ir.Value] = {}
@@ -240,8 +242,8 @@ class BackwardKernel:
                 there = b.select(begins, initial, recorded(cell.outputs[name], row_before))
                 value = e.load(there)
             else:
-                there = b.select(begins, initial, e.at(f.address("output"), f.plane(row_before, 1, 0, "hidden"), lane))
-                value = f.masked_load(there, mask)
+                earlier = e.at(f.address("output"), f.plane(shown_before, 1, 0, "hidden"), lane)
+                value = f.masked_load(b.select(begins, initial, earlier), mask)
             return value if into is None else b.select(b.or_(begins, into), value, zero)
 
         def adjoint(name: str) -> ir.Value:
@@ -251,10 +253,10 @@ class BackwardKernel:
             if out_of is not None:
                 value = b.select(out_of, value, zero)
             if name == cell.states[0]:
-                upstream = e.at(f.address("upstream"), f.plane(row, 1, 0, "hidden"), lane)
+                upstream = e.at(f.address("upstream"), f.plane(shown, 1, 0, "hidden"), lane)
                 value = b.fadd(value, f.masked_load(upstream, mask))
             if name in self.kept:
-                upstream = e.at(f.address(f"upstream_{name}"), f.plane(row, 1, 0, "hidden"), lane)
+                upstream = e.at(f.address(f"upstream_{name}"), f.plane(shown, 1, 0, "hidden"), lane)
                 value = b.fadd(value, f.masked_load(upstream, mask))
             return value
 
@@ -277,7 +279,7 @@ class BackwardKernel:
             if node.op == "state":
                 return old_state(node.name)
             if node.op in ("mask", "below"):
-                return f.read(program.read.index(node.name), row, lane, mask, node.op == "mask")
+                return f.read(program.read.index(node.name), shown, lane, mask, node.op == "mask")
             if node in program.forward:
                 if node in self.record:
                     return e.load(recorded(node, row))

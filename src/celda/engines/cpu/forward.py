@@ -20,7 +20,9 @@ ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "stats",
 class ForwardKernel:
     """Emits `kernel(slot, slots, arguments)` for a program.
 
-    Rows are packed: step t has `active[t]` rows, from row `offset[t]` on, the longest sequences first. With `by_rows`
+    Rows are packed: step t has `active[t]` rows, from row `offset[t]` on, the longest sequences first. The output, and
+    what is read unit by unit, lie as the caller has them, (T, B, H): `order` says which sequence is the r-th, and where
+    some are `ragged`, the output past their ends is filled with zeros. With `by_rows`
     each slot takes the rows bounds[slot]..bounds[slot + 1] through all steps and meets nobody; otherwise it takes a
     share of the units, and all meet after every stage.
     """
@@ -43,16 +45,18 @@ class ForwardKernel:
         self.m = ir.Module("forward")
         f = Function(self.m, self.shape, self.arguments, "kernel", ("slot", "slots"), export=True)
         e, b = f.e, f.e.b
-        stages = [self._stage(k, stage) for k, stage in enumerate(self.program.stages)]
+        stages, ended = [self._stage(k, stage) for k, stage in enumerate(self.program.stages)], self._ended()
         counter = f.function.args[-1]
         active, offset = f.address("active"), f.address("offset")
         steps, first, direction = f.number("steps"), f.number("first"), f.number("direction")
-        count = len(stages)
+        count, ragged = len(stages), b.icmp_signed("!=", f.number("ragged"), I64(0))
 
         def step(s: ir.Value, r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value) -> None:
             t = b.add(first, b.mul(s, direction))
             n, base = f.whole(active, t), f.whole(offset, t)
             stop = b.select(b.icmp_signed("<", n, r1), n, r1)
+            past = b.select(b.icmp_signed(">", n, r0), n, r0)
+            e.when(ragged, lambda: b.call(ended, [t, past, r1, j0, j1, f.block]))
             for k, stage in enumerate(stages):
                 b.call(stage, [s, t, base, r0, stop, j0, j1, f.block])
                 e.barrier(counter, threads, b.mul(b.add(b.mul(s, I64(count)), I64(k + 1)), threads))
@@ -61,6 +65,23 @@ class ForwardKernel:
         for_share(f, self._units(), lambda _, *share: e.loop(steps, lambda s, _: step(s, *share)))
         f.finish()
         return self.m
+
+    def _ended(self) -> ir.Function:
+        """Zeros as the outputs of sequences that have ended."""
+        f = Function(self.m, self.shape, self.arguments, "ended", ("t", "r0", "r1", "j0", "j1"))
+        e, b = f.e, f.e.b
+
+        def row(r: ir.Value, _: object) -> None:
+            def unit(j: ir.Value, _: object) -> None:
+                there = f.plane(f.given_order(r, f.at["t"]), 1, 0, "hidden")
+                lane, mask = b.mul(j, I64(self.shape.lanes)), f.mask(j, f.number("hidden"))
+                f.masked_store(e.const(0.0), e.at(f.address("output"), there, lane), mask)
+
+            e.loop(f.at["j1"], unit, start=f.at["j0"])
+
+        e.loop(f.at["r1"], row, start=f.at["r0"])
+        f.finish()
+        return f.function
 
     def _units(self) -> int:
         """How many unit blocks a share is a multiple of, so that it cuts no tile of any stage."""
@@ -167,6 +188,7 @@ class ForwardKernel:
         lane = b.mul(f.at["j"], I64(lanes))
         here = b.add(f.plane(f.at["r"], 1, 0), lane)  # in a (batch, padded) buffer
         row, mask = b.add(f.at["base"], f.at["r"]), f.mask(f.at["j"], hidden)
+        shown = f.given_order(f.at["r"], f.at["t"])
         known: dict[Node, ir.Value] = {}
 
         def value(node: Node) -> ir.Value:
@@ -186,7 +208,7 @@ class ForwardKernel:
             if node.op == "parameter":
                 return e.load(e.at(f.address(f"vector_{node.name}"), lane))
             if node.op in ("mask", "below"):
-                return f.read(program.read.index(node.name), row, lane, mask, node.op == "mask")
+                return f.read(program.read.index(node.name), shown, lane, mask, node.op == "mask")
             if node in program.crossing and program.stage_of(node) < number:
                 return e.load(e.at(self._crossed(f, node, f.at["r"]), lane))
             if node.op == "diagonal":
@@ -215,7 +237,7 @@ class ForwardKernel:
                 continue
             new = value(node)
             if state == program.cell.states[0]:
-                f.masked_store(new, e.at(f.address("output"), f.plane(row, 1, 0, "hidden"), lane), mask)
+                f.masked_store(new, e.at(f.address("output"), f.plane(shown, 1, 0, "hidden"), lane), mask)
             after = b.add(f.at["s"], I64(1))
             if self.resets:
                 at = b.add(b.mul(after, f.number("batch")), f.at["r"])

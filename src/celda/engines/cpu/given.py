@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from celda.engines.call import Call
-from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.cpu.shield import shielded
 from celda.engines.operations import TORCH
 from celda.engines.program import ForwardProgram
@@ -23,15 +23,15 @@ def given(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
     return [_rows(node, call.inputs, call.start, layout) for node in program.given]
 
 
-def by_unit(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
-    """What is read unit by unit, masks and states of the layer below: (rows, H) each, or (B, H) what does not move."""
-    return [layout.gather(call.inputs[name]) for name in program.read]
+def by_unit(program: ForwardProgram, call: Call) -> list[Tensor]:
+    """What is read unit by unit, masks and states of the layer below: (T, B, H) each, or (1, B, H) if it stays."""
+    return [plainly(call.inputs[name]) for name in program.read]
 
 
 def told(read: list[Tensor], layout: Layout) -> dict[str, int]:
     """What a kernel is told of it."""
     values = {f"read_{k}": value.data_ptr() for k, value in enumerate(read)}
-    return values | {f"read_{k}_moves": int(value.shape[0] == layout.rows) for k, value in enumerate(read)}
+    return values | {f"read_{k}_moves": int(value.shape[0] == layout.steps) for k, value in enumerate(read)}
 
 
 def read(node: Node) -> frozenset[str]:

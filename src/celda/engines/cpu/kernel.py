@@ -16,7 +16,7 @@ I64, I1, VOID = ir.IntType(64), ir.IntType(1), ir.VoidType()
 BYTES = ir.PointerType()
 UNITS = 4  # vectors a row of the tile is wide, where a cell has few products
 NUMBERS = (  # that both kernels are told
-    *("steps", "batch", "hidden", "padded", "first", "direction", "time"),
+    *("steps", "batch", "hidden", "padded", "first", "direction", "time", "order", "ragged"),
     *("by_rows", "chunks", "prepare", "jobs", "job_count"),
 )
 CHAINS = 8  # sums that must go on side by side: multipliers times the steps that a multiplication takes
@@ -149,6 +149,14 @@ class Function:
             self._rows[key] = b.mul(row, self._times(width, count))
         return b.add(self._rows[key], self._times(width, k)) if k else self._rows[key]
 
+    def given_order(self, r: ir.Value, t: ir.Value) -> ir.Value:
+        """Of the r-th sequence of the layout at step `t`: its row in (T * B, width), as the caller orders them."""
+        return self.e.b.add(self.e.b.mul(t, self.number("batch")), self.sequence(r))
+
+    def sequence(self, r: ir.Value) -> ir.Value:
+        """The caller's number of the r-th sequence of the layout."""
+        return self.whole(self.address("order"), r)
+
     def _times(self, name: str, factor: int) -> ir.Value:
         """A multiple of a number of the argument block, computed once, where the function begins."""
         key, number = f"{factor} {name}", self.number(name)
@@ -233,13 +241,14 @@ class Function:
         return 8 if self.shape.dtype == "float64" else 4
 
     def read(self, k: int, row: ir.Value, lane: ir.Value, mask: ir.Value | None, boolean: bool) -> ir.Value:
-        """The k-th of what is read unit by unit: for a row, or for its sequence where it does not move.
+        """The k-th of what is read unit by unit: of a row in the caller's order, or of its sequence where it does not
+        move.
 
         A `boolean` one is stored in bytes, and comes as 0 and 1.
         """
         b = self.e.b
         moves = b.icmp_signed("!=", self.number(f"read_{k}_moves"), I64(0))
-        there = b.mul(b.select(moves, row, self.at["r"]), self.number("hidden"))
+        there = b.mul(b.select(moves, row, self.sequence(self.at["r"])), self.number("hidden"))
         address = self.address(f"read_{k}")
         if not boolean:
             return self.masked_load(self.e.at(address, there, lane), mask)

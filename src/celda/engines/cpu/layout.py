@@ -6,11 +6,9 @@ begin at `offset[t]`, so a step past an end is neither stored nor computed.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -25,8 +23,8 @@ T = TypeVar("T", Tensor, "Tensor | None")
 
 
 @lru_cache(maxsize=256)
-def _dense(steps: int, batch: int) -> tuple[Tensor, Tensor]:
-    return torch.arange(steps + 1) * batch, torch.full((steps,), batch)
+def _dense(steps: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.arange(steps + 1) * batch, torch.full((steps,), batch), torch.arange(batch)
 
 
 @lru_cache(maxsize=256)
@@ -56,6 +54,7 @@ class Layout:
     reverse: bool
     offset: Tensor  # (T + 1,) int64
     active: Tensor  # (T,) int64
+    order: Tensor  # (B,) int64, of each place in the layout: the caller's sequence
     ragged: Ragged | None
     carry: Tensor | None
 
@@ -68,11 +67,11 @@ class Layout:
             layout = plain(steps, batch, hidden, lanes, call.reverse)
         else:
             tables = ragged(call.lengths, steps, call.reverse)
-            rows = tables.offset, tables.active, tables, None
+            rows = tables.offset, tables.active, tables.order, tables, None
             layout = Layout(steps, batch, hidden, _filled(hidden, lanes), call.reverse, *rows)
         if call.resets is None:
             return layout
-        resets = call.resets if layout.ragged is None else call.resets[:, layout.ragged.order]
+        resets = call.resets if layout.ragged is None else call.resets[:, layout.order]
         carry = torch.ones(steps + 1, batch, dtype=x.dtype)
         within = resets[1:].flip(0) if call.reverse else resets[1:]
         carry[1:steps].masked_fill_(within, 0)
@@ -155,7 +154,7 @@ class Layout:
         """Values of the states, (B, width) each or None, in the order of the layout."""
         if self.ragged is None:
             return tuple(values)
-        return tuple(v if v is None else v[self.ragged.order] for v in values)
+        return tuple(v if v is None else v[self.order] for v in values)
 
     def initial(self, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Initial states in the order of the layout; zero where a sequence starts anew at its first step."""
@@ -177,22 +176,15 @@ class Layout:
             return _cut(self.batch, parts)
         end = self.steps if end is None else end
         low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
-        done = list(accumulate(min(max(length, low), high) - low for length in self.ragged.lengths.tolist()))
-        inner = [bisect_right(done, k * done[-1] // parts) for k in range(1, parts)]
-        return torch.tensor([0, *inner, self.batch])
+        return self.ragged.bounds(parts, low, high)
 
-    def gather(self, value: Tensor, out: Tensor | None = None) -> Tensor:
-        """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width).
-
-        The rows of a ragged batch that change with the steps are written to `out`.
-        """
-        value = value.resolve_neg()  # machine code reads the memory as it is
-        if value.shape[0] == self.steps:
-            flat = value.reshape(self.steps * self.batch, value.shape[-1])
-            if self.ragged is not None:
-                return torch.index_select(flat, 0, self.ragged.places, out=out)
-            return flat if flat.is_contiguous() else flat.contiguous()
-        return value[0].contiguous() if self.ragged is None else value[0][self.ragged.order][self._members]
+    def gather(self, value: Tensor) -> Tensor:
+        """(T, B, width) or, constant over time, (1, B, width) as rows; constants of a dense batch stay (B, width)."""
+        flat = plainly(value).flatten(0, 1)
+        if self.ragged is None:
+            return flat
+        places = self.ragged.places
+        return torch.index_select(flat, 0, places if value.shape[0] == self.steps else places % self.batch)
 
     def buffer(self, like: Tensor, width: int) -> Tensor:
         """Memory for rows that are to be spread, and the row of zeros after the last."""
@@ -209,11 +201,10 @@ class Layout:
         torch.index_select(rows, 0, self.ragged.rows, out=full)
         return alone(full, (self.steps, self.batch, rows.shape[1]))
 
-    def output(self, rows: Tensor) -> Tensor:
-        """What `spread` gives as a tensor that is no view of another, so that a caller may change it in place."""
-        if self.ragged is not None:
-            return self.spread(rows)  # it is none
-        return alone(rows, (self.steps, self.batch, rows.shape[-1]))
+    def output(self, whole: Tensor) -> Tensor:
+        """What lies as the caller has it, (T * B, width), as a tensor (T, B, width) that is no view of another, so that
+        it may be changed in place."""
+        return alone(whole, (self.steps, self.batch, whole.shape[-1]))
 
     def back(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """(B, H) each in the order of the layout, as copies in the caller's order.
@@ -224,24 +215,35 @@ class Layout:
             return tuple(v.clone() for v in values)
         return tuple(v[self.ragged.unsorted] for v in values)
 
-    def around(self, first: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Memory for a state after every row's step and for `first` (B, width) before them all; and the rows of it,
-        with those to spare."""
-        n, b = self.rows + self.spare, self.batch
-        whole = pool.empty(first, n + b, first.shape[1]) if out is None else out
-        rows, start = (whole[:n], whole[n:]) if self.reverse else (whole[b:], whole[:b])
+    def around(self, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory for a state after every step, (T * B, width), and for `first` (B, width) before them all, both in the
+        caller's order; and the former alone."""
+        n, b = self.steps * self.batch, self.batch
+        whole = pool.empty(first, n + b, first.shape[1])
+        after, start = (whole[:n], whole[n:]) if self.reverse else (whole[b:], whole[:b])
         start.copy_(first)
-        if self.spare:
-            rows[self.rows :] = 0
-        return whole, rows
+        return whole, after
 
     def before(self, around: Tensor, out: Tensor | None = None) -> Tensor:
         """The value of a state before each row's step, from what `around` gave; of a ragged batch, written to `out`."""
-        n, b = self.rows, self.batch
         if self.ragged is None:
-            found = around[b:] if self.reverse else around[:n]
+            found = around[self.batch :] if self.reverse else around[: self.rows]
         else:
             found = torch.index_select(around, 0, self.ragged.before, out=out)
+        return self._carried_rows(found)
+
+    def before_rows(self, rows: Tensor, first: Tensor, out: Tensor | None = None) -> Tensor:
+        """The same, from the value after each row's step, (rows, width), and `first` in the order of the layout."""
+        if self.ragged is None:
+            around, after = self.around(first)
+            after.copy_(rows)
+            return self.before(around)
+        start = self.rows + self.ragged.unsorted
+        places = (self.ragged.rows, start) if self.reverse else (start, self.ragged.rows)  # in `around`
+        found = torch.index_select(torch.cat([rows, first]), 0, torch.cat(places)[self.ragged.before], out=out)
+        return self._carried_rows(found)
+
+    def _carried_rows(self, found: Tensor) -> Tensor:
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]
@@ -274,6 +276,8 @@ class Layout:
             "direction": self.direction,
             "offset": self.offset.data_ptr(),
             "active": self.active.data_ptr(),
+            "order": self.order.data_ptr(),
+            "ragged": int(self.ragged is not None),
             "carry": 0 if self.carry is None else self.carry.data_ptr(),
         }
 
@@ -282,6 +286,11 @@ class Layout:
 def plain(steps: int, batch: int, hidden: int, lanes: int, reverse: bool) -> Layout:
     """The layout of batches that end together and start nowhere anew."""
     return Layout(steps, batch, hidden, _filled(hidden, lanes), reverse, *_dense(steps, batch), None, None)
+
+
+def plainly(value: Tensor) -> Tensor:
+    """A tensor whose memory is what machine code takes it for."""
+    return value.resolve_neg().contiguous()
 
 
 def _filled(hidden: int, lanes: int) -> int:

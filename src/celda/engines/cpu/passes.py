@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, shape_of
 from celda.engines.cpu.launches import forward_launches, sweep_launches
-from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.cpu.shield import shielded
 from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted, hoists
 from celda.engines.derivatives import Upstream
@@ -39,12 +39,12 @@ class Passed:
     given: list[Tensor]
     by_unit: list[Tensor]
     states: tuple[Tensor, ...]  # initial ones, in the order of the layout
-    output: Tensor  # (rows, H), and those to spare
+    output: Tensor  # (T * B, H), as the caller has it
     final: tuple[Tensor, ...]
     around: Tensor | None  # the output and the initial state together, when training
     record: pool.Lease  # (rows, recorded values, padded)
     operands: list[pool.Lease]
-    held: list[pool.Lease]  # what else the tensors lie in
+    held: list[pool.Lease] = field(default_factory=list)  # what else the sweep takes
 
     def room(self, *size: int) -> Tensor | None:
         """Memory for rows of a ragged batch, which stays until the sweep has ended; a dense one needs none."""
@@ -67,12 +67,10 @@ class Passed:
 
     def before(self, state: str) -> Tensor:
         """The old values of a state, for all rows."""
-        place = self.program.cell.states.index(state)
+        place, room = self.program.cell.states.index(state), self.room(self.layout.rows, self.layout.hidden)
         if place == 0 and self.around is not None:
-            return self.layout.before(self.around, self.room(self.layout.rows, self.layout.hidden))
-        around, rows = self.layout.around(self.states[place])
-        rows[: self.layout.rows].copy_(self._recorded(self.program.cell.outputs[state]))
-        return self.layout.before(around, self.room(self.layout.rows, self.layout.hidden))
+            return self.layout.before(self.around, room)
+        return self.layout.before_rows(self._recorded(self.program.cell.outputs[state]), self.states[place], room)
 
 
 @shielded
@@ -86,19 +84,16 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     layout = Layout.of(call, shape.lanes)
     program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
     states = layout.initial(call.states)
-    given, units = of_call(program, call, layout), by_unit(program, call, layout)
+    given, units = of_call(program, call, layout), by_unit(program, call)
     n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
     hoist = hoists(program, b, h, widths, dtype)
     ready = forward_launches(program, layout.kind, shape, widths, moves, hoist, tuple(call.weights), training)
     launch = ready.take()
-    held: list[pool.Lease] = []
     if training and lease is None:
-        if layout.ragged is not None:  # the caller is given a copy
-            held.append(pool.lease((n + layout.spare + b, h), dtype))
-        around, output = layout.around(states[0], held[0].tensor if held else None)
+        around, output = layout.around(call.states[0])
     else:
-        around, output = None, layout.buffer(like, h)
+        around, output = None, pool.empty(like, layout.steps * b, h)
     lease = lease or pool.lease
     record = lease((n, len(program.record), p), dtype)
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
@@ -110,7 +105,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
     final = layout.final(launch.states, launch.final)
     ready.give_back(launch)
-    return Passed(program, layout, shape, given, units, states, output, final, around, record, operands, held)
+    return Passed(program, layout, shape, given, units, states, output, final, around, record, operands)
 
 
 def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -135,12 +130,11 @@ def sweep(
     weights and states (T, B, H) of the layer below."""
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
-    n, b, h, maps = layout.rows, layout.batch, layout.hidden, len(program.maps)
+    b, h, maps = layout.batch, layout.hidden, len(program.maps)
     ready = sweep_launches(program, layout.kind, shape, slots, tuple(upstream.kept))
     launch = ready.take()
-    d_rows = {f"upstream_{s}": layout.gather(d, passed.room(n, h)) for s, d in upstream.kept.items()}
-    above = upstream.output
-    d_rows["upstream"] = passed.output.new_zeros(n, h) if above is None else layout.gather(above, passed.room(n, h))
+    d_rows = {f"upstream_{s}": plainly(d) for s, d in upstream.kept.items()}
+    d_rows["upstream"] = torch.zeros_like(passed.output) if upstream.output is None else plainly(upstream.output)
     d_below = {name: layout.buffer(passed.output, h) for name in back.below}
     values = {"output": passed.output.data_ptr(), "time": call.start}
     values |= {name: rows.data_ptr() for name, rows in d_rows.items()}

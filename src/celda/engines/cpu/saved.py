@@ -86,12 +86,12 @@ def _passed(call: Call, output: Tensor, saved: Tensor) -> Passed:
     shape, program = shape_of(output.dtype, output.shape[2]), _program(call)
     layout, lease = Layout.of(call, shape.lanes), _parts(saved)
     states = layout.initial(call.states)
-    around, rows = layout.around(states[0])
-    rows[: layout.rows].copy_(layout.gather(output))
+    around, whole = layout.around(call.states[0])
+    whole.copy_(output.flatten(0, 1))
     record = lease((layout.rows, len(program.record), layout.padded), output.dtype)
     operands = [lease((layout.rows, layout.padded), output.dtype) for _ in program.operands]
-    read = given(program, call, layout), by_unit(program, call, layout)
-    return Passed(program, layout, shape, *read, states, rows, (), around, record, operands, [])
+    read = given(program, call, layout), by_unit(program, call)
+    return Passed(program, layout, shape, *read, states, whole, (), around, record, operands)
 
 
 def _own(gradient: Tensor) -> Tensor:

@@ -100,9 +100,9 @@ class _Layer:
         kernel = launch.kernel
         parts = torch.get_num_threads() if weights * layout.batch > WORTH else 1
         chunks = parts if layout.batch >= FEW * parts else 1  # shares of the rows, or else of the units
-        bounds, offset, active = layout.bounds(chunks), torch.zeros(3).long(), torch.tensor([0, layout.batch])
+        bounds, offset, active = layout.bounds(chunks), torch.zeros(3).long(), torch.tensor([layout.batch, 0])
         values |= {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr(), "job_count": 0}
-        odd = {"steps": 2, "offset": offset.data_ptr(), "active": active.data_ptr()}
+        odd = {"steps": 2, "first": 1, "direction": -1, "offset": offset.data_ptr(), "active": active.data_ptr()}
         self._blocks = [kernel.arguments.pack(values), kernel.arguments.pack(values | odd)]
         code, self._rows = kernel.code.address("kernel"), (bounds, offset, active)
         self._run = [threads.bound(code, ctypes.addressof(block), parts) for block in self._blocks]
@@ -131,7 +131,7 @@ class _Layer:
                     value = value.resolve_neg().contiguous()
                     held.append(value)
                 block[place] = value.data_ptr()
-            block[time_at] = time - turn
+            block[time_at] = time
             block[output_at] = output.data_ptr()
             run()
 

@@ -233,20 +233,14 @@ class BackwardProgram:
 
     @cached_property
     def record(self) -> tuple[Node, ...]:
-        """The values the forward step must keep: what the sweep reads, and new states whose old value it reads."""
+        """The values the forward step must keep: what the sweep reads, old states that a matrix multiplies, for its
+        gradient, and new states whose old value the sweep reads. The output is there itself."""
         saved = dict.fromkeys(self.gradient.saved)
-        for state in self.old_states:
-            if state != self.cell.states[0]:  # the output's old value is read from the output itself
-                saved.setdefault(self.cell.outputs[state])
-        for state in self.multiplied:
-            saved.setdefault(self.cell.outputs[state])
-        return tuple(saved)
-
-    @cached_property
-    def multiplied(self) -> tuple[str, ...]:
-        """The states besides the output that a matrix multiplies: their sequence is needed for its gradient."""
         operands = (term.operand for linear in self.cell.linear.values() for term in linear.terms)
-        return tuple(dict.fromkeys(n.name for n in operands if n.op == "state" and n.name != self.cell.states[0]))
+        saved |= {n: None for n in operands if n.op == "state" and n.name != self.cell.states[0]}
+        at_hand = {self.cell.states[0], *(n.name for n in saved if n.op == "state")}
+        saved |= {self.cell.outputs[state]: None for state in self.old_states if state not in at_hand}
+        return tuple(saved)
 
     @cached_property
     def old_states(self) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class BackwardKernel:
             e.when(done, lambda: b.call(stages[0], [*common, r0, least(r1, n), j0, j1, *end, f.block]))
 
         prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
-        for_share(f, units, sweep)
+        e.flushing(lambda: for_share(f, units, sweep))  # gradients that vanish pass through all these numbers
         f.finish()
         return self.m
 
@@ -134,24 +134,24 @@ class BackwardKernel:
             def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
                 def rows(r: ir.Value, n: int) -> None:
                     acc = [e.const(0.0)] * (n * width)
-                    for q, product in enumerate(products):
-                        take, runs = [u * columns + q for u in range(units)], self.program.runs(product)
-                        whole, done = sum(count for _, count in runs), 0
+                    for runs, together in self._groups(products):
                         first, reached = I64(0), None
-                        if self.program.pattern(product):  # of each map some rows, and so each by itself
-                            first, reached = f.reached(f"reach_{number}_{q}", j, units)
-                            runs = tuple((m + k, 1) for m, count in runs for k in range(count))
+                        if self.program.pattern(products[together[0]]):
+                            first, reached = f.reached(f"reach_{number}_{together[0]}", j, units)
+                        whole, done = sum(count for _, count in runs), 0
                         for m, count in runs:
                             column = b.add(b.mul(hidden, I64(m)), first)
                             pointers = [
                                 e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), column) for i in range(n)
                             ]
-                            skipped = b.add(b.mul(j, I64(whole)), I64(done * units))
-                            panel = e.at(panels[q], b.mul(skipped, b.mul(hidden, I64(lanes))))
-                            panel = e.at(panel, b.mul(first, I64(units * lanes)))
+                            skipped = b.mul(b.add(b.mul(j, I64(whole)), I64(done * units)), b.mul(hidden, I64(lanes)))
+                            skipped = b.add(skipped, b.mul(first, I64(units * lanes)))
+                            take = [
+                                (e.at(panels[q], skipped), [u * columns + q for u in range(units)]) for q in together
+                            ]
                             depth = b.mul(hidden, I64(count)) if reached is None else reached
                             depth = b.mul(f.at["multiply"], depth)
-                            acc, done = tile(e, acc, pointers, panel, depth, take, width), done + count
+                            acc, done = tile(e, acc, pointers, take, depth, width), done + count
                     for place, value in enumerate(acc):
                         e.store(value, e.at(buffer, place * lanes))
                     given = [f.at[x] for x in ("part", "s", "t", "base", "before", "n_before")]
@@ -170,6 +170,21 @@ class BackwardKernel:
             start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
         f.finish()
         return f.function
+
+    def _groups(self, products: tuple[Node, ...]) -> list[tuple[tuple[tuple[int, int], ...], list[int]]]:
+        """Transposed products of the same adjoints, by their places, with the runs of these: they are done at once, as
+        each element of an adjoint is then read once.
+
+        One whose matrix leaves something out stays alone: it reads of each map some rows, and so each map by itself.
+        """
+        found: dict[object, tuple[tuple[tuple[int, int], ...], list[int]]] = {}
+        for q, product in enumerate(products):
+            runs = self.program.runs(product)
+            if self.program.pattern(product):
+                found[product] = tuple((m + k, 1) for m, count in runs for k in range(count)), [q]
+            else:
+                found.setdefault(runs, (runs, []))[1].append(q)
+        return list(found.values())
 
     def _row(self, f: Function, node: Node, r: ir.Value) -> ir.Value:
         """Where a row of a recorded value, or of an adjoint of an earlier stage, is."""
@@ -276,7 +291,7 @@ class BackwardKernel:
                 return e.broadcast(b.sitofp(b.add(f.number("time"), f.at["t"]), e.scalar))
             if node.op == "parameter":
                 return e.load(e.at(f.address(f"vector_{node.name}"), lane))
-            if node.op == "state":
+            if node.op == "state" and node not in self.record:
                 return old_state(node.name)
             if node.op in ("mask", "below"):
                 return f.read(program.read.index(node.name), shown, lane, mask, node.op == "mask")

@@ -10,6 +10,7 @@ from llvmlite import ir
 from celda.engines.cpu import machine
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+_FLUSH = 0x8040  # of x86's control word: results, and operands
 SPINS = 200  # some ten microseconds: about as long as threads in step wait for one another
 
 Value: TypeAlias = ir.Value
@@ -48,6 +49,21 @@ class Emit:
     def i64(self, v: int | Value) -> Value:
         """`v` as an i64; a value passes through."""
         return ir.Constant(I64, v) if isinstance(v, int) else v
+
+    # modes
+
+    def flushing(self, body: Callable[[], object]) -> None:
+        """Emit `body`, which calls functions, to take numbers too small for a full mantissa (below 1.2e-38 in float32)
+        as 0, where they would be slow: x86 takes over a hundred cycles for an instruction that meets one."""
+        if not machine.X86:
+            body()
+            return
+        old, new = self.b.alloca(I32), self.b.alloca(I32)
+        self.call("llvm.x86.sse.stmxcsr", ir.VoidType(), old)
+        self.b.store(self.b.or_(self.b.load(old), I32(_FLUSH)), new)
+        self.call("llvm.x86.sse.ldmxcsr", ir.VoidType(), new)
+        body()
+        self.call("llvm.x86.sse.ldmxcsr", ir.VoidType(), old)
 
     # arithmetic on vectors, and on scalars alike
 

@@ -135,7 +135,7 @@ class ForwardKernel:
                             first, depth = f.reached(f"reach_{number}_{stage.products.index(p)}", j, units)
                             base, panel = e.at(base, first), e.at(panel, b.mul(first, I64(len(take) * lanes)))
                         pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]
-                        acc = tile(e, acc, pointers, panel, depth, take, width)
+                        acc = tile(e, acc, pointers, [(panel, take)], depth, width)
                     for k, value in enumerate(acc):
                         e.store(value, e.at(buffer, k * lanes))
                     given = [f.at[name] for name in ("s", "t", "base")]

@@ -271,19 +271,23 @@ class Function:
         self.e.b.ret_void()
 
 
-def tile(e: Emit, acc: list, rows: list, panel: ir.Value, depth: ir.Value, columns: Sequence[int], width: int) -> list:
+def tile(
+    e: Emit, acc: list, rows: list, panels: Sequence[tuple[ir.Value, Sequence[int]]], depth: ir.Value, width: int
+) -> list:
     """acc[row][column] += rows[row][k] * panel[k][column] over k < depth: the register tile everything stands on.
 
-    `rows` are pointers, `panel` holds len(columns) vectors a k, and `acc` is a flat list, `width` vectors a row;
-    vector v of the panel goes to column `columns[v]`.
+    `rows` are pointers and `acc` is a flat list, `width` vectors a row. Each panel has its columns and holds as many
+    vectors a k: vector v goes to column `columns[v]`.
     """
-    lanes, count = e.vector.count, len(columns)
-    touched = [q * width + c for q in range(len(rows)) for c in columns]
+    lanes = e.vector.count
+    touched = [q * width + c for q in range(len(rows)) for _, columns in panels for c in columns]
 
     def body(k: ir.Value, carried: Sequence[ir.Value]) -> list[ir.Value]:
-        first = e.b.mul(k, I64(count * lanes))
-        weights = [e.load(e.at(panel, first, v * lanes)) for v in range(count)]
-        out = []
+        weights, out = [], []
+        for panel, columns in panels:
+            first = e.b.mul(k, I64(len(columns) * lanes))
+            weights += [e.load(e.at(panel, first, v * lanes)) for v in range(len(columns))]
+        count = len(weights)
         for q, row in enumerate(rows):
             a = e.broadcast(e.load_scalar(e.at(row, k)))
             out += [e.fma(a, weights[v], carried[q * count + v]) for v in range(count)]

@@ -230,20 +230,6 @@ class Layout:
             found = around[self.batch :] if self.reverse else around[: self.rows]
         else:
             found = torch.index_select(around, 0, self.ragged.before, out=out)
-        return self._carried_rows(found)
-
-    def before_rows(self, rows: Tensor, first: Tensor, out: Tensor | None = None) -> Tensor:
-        """The same, from the value after each row's step, (rows, width), and `first` in the order of the layout."""
-        if self.ragged is None:
-            around, after = self.around(first)
-            after.copy_(rows)
-            return self.before(around)
-        start = self.rows + self.ragged.unsorted
-        places = (self.ragged.rows, start) if self.reverse else (start, self.ragged.rows)  # in `around`
-        found = torch.index_select(torch.cat([rows, first]), 0, torch.cat(places)[self.ragged.before], out=out)
-        return self._carried_rows(found)
-
-    def _carried_rows(self, found: Tensor) -> Tensor:
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]

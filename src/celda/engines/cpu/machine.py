@@ -12,7 +12,7 @@ llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 llvm.initialize_native_asmparser()  # for the one instruction written in assembly, the pause of a spinning barrier
 
-_X86 = platform.machine().lower() in ("x86_64", "amd64")
+X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Machine:
     @property
     def pause(self) -> str:
         """The instruction that says: this thread spins."""
-        return "pause" if _X86 else "yield"
+        return "pause" if X86 else "yield"
 
     def target(self) -> llvm.TargetMachine:
         """A new target machine of LLVM. Position-independent code: it is linked wherever memory was free."""
@@ -55,5 +55,5 @@ def host() -> Machine:
     elif found.get("avx2") and found.get("fma"):
         vector_bytes, registers = 32, 16
     else:
-        vector_bytes, registers = 16, 16 if _X86 else 32
+        vector_bytes, registers = 16, 16 if X86 else 32
     return Machine(llvm.get_process_triple(), llvm.get_host_cpu_name(), found.flatten(), vector_bytes, registers)

@@ -65,12 +65,12 @@ class Passed:
     def _recorded(self, node: Node) -> Tensor:
         return self.record.tensor[:, self.program.record.index(node), : self.layout.hidden]
 
-    def before(self, state: str) -> Tensor:
+    def before(self, state: Node) -> Tensor:
         """The old values of a state, for all rows."""
-        place, room = self.program.cell.states.index(state), self.room(self.layout.rows, self.layout.hidden)
-        if place == 0 and self.around is not None:
-            return self.layout.before(self.around, room)
-        return self.layout.before_rows(self._recorded(self.program.cell.outputs[state]), self.states[place], room)
+        if state in self.program.record:
+            return self._recorded(state)
+        assert self.around is not None  # of the output they are kept there, when training
+        return self.layout.before(self.around, self.room(self.layout.rows, self.layout.hidden))
 
 
 @shielded

@@ -12,6 +12,7 @@ from torch.nn.functional import linear
 from celda.engines.cpu.layout import Layout
 from celda.engines.program import ForwardProgram
 from celda.language import Narrow
+from celda.language.expression import Node
 from celda.language.schedule import Product
 
 Weights = Mapping[str, Tensor]
@@ -92,8 +93,8 @@ class _Share:
 class WeightGradients:
     """The gradients of matrices and of what is given, summed up while the sweep goes on.
 
-    `before(state)` gives the old values of a state for all rows; `wanted` names the arrays whose gradient is, and
-    `into` the places of what is given that want one.
+    `before` gives the old values of a state for all rows; `wanted` names the arrays whose gradient is, and `into` the
+    places of what is given that want one.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class WeightGradients:
         weights: Weights,
         given: Sequence[Tensor],
         operands: Sequence[Tensor],
-        before: Callable[[str], Tensor],
+        before: Callable[[Node], Tensor],
         wanted: frozenset[str],
         into: frozenset[int],
     ) -> None:
@@ -122,7 +123,7 @@ class WeightGradients:
             elif node in program.operands:
                 operand = operands[program.operands.index(node)][:, :h]
             else:
-                operand = before(node.name)
+                operand = before(node)
             columns = slice(m * h, (m + count) * h)
             if isinstance(pattern := program.pattern(product), Narrow):  # what is 0 in the matrix has no gradient
                 rows, k = pattern.block(h)

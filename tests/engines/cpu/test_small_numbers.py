@@ -1,0 +1,41 @@
+"""Gradients too small for a full mantissa: x86 is slow at them, so the sweep takes them as 0."""
+
+import torch
+
+import celda
+from celda.engines.cpu import machine
+
+LEAST = torch.finfo(torch.float32).tiny
+TINY = 1e-39  # below it
+
+
+def test_the_sweep_takes_them_as_zero():
+    torch.manual_seed(0)
+    layer, x = celda.LSTM(3, 17), torch.randn(5, 4, 3, requires_grad=True)
+    output, _ = layer(x)
+    output.backward(torch.full_like(output, TINY))
+    reference = celda.LSTM(3, 17, engine="reference")
+    reference.load_state_dict(layer.state_dict())
+    wanted = x.detach().clone().requires_grad_()
+    y, _ = reference(wanted)
+    y.backward(torch.full_like(y, TINY))
+    assert wanted.grad.abs().max() > 0
+    assert (x.grad - wanted.grad).abs().max() < LEAST
+    if machine.X86:
+        assert not x.grad.any()
+
+
+def test_all_else_goes_on_with_them():
+    """Also on the threads that ran the sweep."""
+    layer, x = celda.LSTM(64, 64), torch.randn(20, 32, 64, requires_grad=True)
+    many = torch.full((2**20,), 1e-30)
+    layer(x)[0].sum().backward()
+    assert (many * 1e-10 > 0).all()
+    assert (torch.full((1,), 1e-30) * 1e-10 > 0).all()
+
+
+def test_the_forward_pass_keeps_them():
+    layer = celda.Recurrent("rnn_relu", 1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(1.0)
+    assert layer(torch.full((1, 1, 1), TINY))[0].item() > 0

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from celda.engines import library
+from celda.engines import library, noise
 from celda.engines.call import Call, Engine, Result
 from celda.engines.forks import forked
 from celda.engines.library import know
@@ -78,6 +78,14 @@ class Plan:
         from celda.engines import cpu
 
         return cpu.Streaming(calls)
+
+    def pieces(self, seed: Tensor, count: int, below: int) -> Tensor:
+        """`celda.engines.noise.pieces`: the same numbers, whoever finds them."""
+        if self.engine != "cpu" or self.operator:
+            return noise.pieces(seed, count, below)
+        from celda.engines import cpu
+
+        return cpu.pieces(int(seed.item()), count, below)
 
 
 def check_engine(engine: str, given: str = "engine") -> None:

@@ -307,7 +307,7 @@ class Recurrent(nn.Module):
                 first = zeros
                 if states is not None:
                     first = structure.widened(cell, [state[place] for state in states], self.hidden_size)
-                drawn = given | draw(cell, x, self.hidden_size) if cell.masks and training else given
+                drawn = given | draw(plan, cell, x, self.hidden_size) if cell.masks and training else given
                 used = structure.whole(cell, weights[place], self.hidden_size)
                 used = drop_weights(cell, used) if training else used
                 call = Call(cell, drawn, first, used, lengths, resets, direction == 1, start, keep)

@@ -3,6 +3,7 @@
 from celda.engines.cpu import launches, pool
 from celda.engines.cpu.bound import Bound, bound
 from celda.engines.cpu.kernels import DTYPES
+from celda.engines.cpu.noise import pieces
 from celda.engines.cpu.run import run
 from celda.engines.cpu.streaming import Streaming
 
@@ -14,4 +15,4 @@ def empty_cache() -> None:
     pool.clear()
 
 
-__all__ = ["DTYPES", "Bound", "Streaming", "bound", "empty_cache", "run"]
+__all__ = ["DTYPES", "Bound", "Streaming", "bound", "empty_cache", "pieces", "run"]

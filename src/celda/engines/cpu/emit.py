@@ -137,11 +137,12 @@ class Emit:
         function = self.module.globals.get(name) or ir.Function(self.module, kinds, name)
         return self.b.call(function, [self.number(0.0), vector], fastmath=("reassoc",))
 
-    def broadcast(self, scalar: Value) -> Value:
-        """A vector with `scalar` in every lane."""
-        empty = ir.Constant(self.vector, ir.Undefined)
+    def broadcast(self, scalar: Value, lanes: int | None = None) -> Value:
+        """A vector with `scalar`, of any type, in every lane; of other than the usual lanes if asked for."""
+        lanes = lanes or self.lanes
+        empty = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
         one = self.b.insert_element(empty, scalar, I32(0))
-        return self.b.shuffle_vector(one, empty, ir.Constant(ir.VectorType(I32, self.lanes), None))
+        return self.b.shuffle_vector(one, empty, ir.Constant(ir.VectorType(I32, lanes), None))
 
     # memory
 

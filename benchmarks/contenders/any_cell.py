@@ -16,6 +16,7 @@ from torch.nn import functional as F
 import celda
 from benchmarks.contenders.contender import Ready, seeded, training
 from benchmarks.shapes import Shape
+from celda.engines import Plan
 from celda.engines.operations import TORCH
 from celda.language import Cell
 from celda.language.expression import Node
@@ -23,6 +24,7 @@ from celda.language.schedule import Product, schedule
 from celda.layers import structure
 from celda.layers.masks import draw, drop_weights
 
+PLAN = Plan("cpu", "as the layer's masks are drawn")
 Rows = tuple[Tensor, Tensor | None]  # of a matrix, and of its bias
 
 
@@ -109,7 +111,7 @@ def sum_of(parts: list[Tensor]) -> Tensor:
 def over(step: Step, inputs: Mapping[str, Tensor]) -> Tensor:
     """The outputs (T, B, H) of a step over inputs (T, B, width), from zero states."""
     cell, x = step.cell, inputs[step.cell.inputs[0]]
-    drawn = {name: mask.to(x.dtype) for name, mask in draw(cell, x, step.hidden).items()}
+    drawn = {name: mask.to(x.dtype) for name, mask in draw(PLAN, cell, x, step.hidden).items()}
     drawn |= structure.below(cell, (), x, step.hidden)
     weights = drop_weights(cell, structure.whole(cell, dict(step.named_parameters()), step.hidden))
     rows = {p: step.rows(p, weights) for together, _ in step.stages for ps in together.values() for p in ps}

@@ -68,3 +68,8 @@ def test_at_the_ends():
     assert bernoulli(ENGINES[0], (10, 10), 1 - 1e-7, CPU).float().mean() > 0.9
     assert bernoulli(ENGINES[0], (3, 1), 0.5, CPU).shape == (3, 1)
     assert bernoulli(ENGINES[0], (0, 5), 0.5, CPU).shape == (0, 5)
+
+
+def test_under_a_default_device():
+    with torch.device("meta"):
+        assert ENGINES[0].pieces(torch.tensor([1234567], device="cpu"), 3, 0).device == CPU

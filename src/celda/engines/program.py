@@ -243,6 +243,12 @@ class BackwardProgram:
         return tuple(saved)
 
     @cached_property
+    def divides(self) -> bool:
+        """Whether the sweep divides by what may be next to 0, as a number and a deviation are not."""
+        divisors = (node.args[1] for node in self.gradient.nodes if node.op in ("divide", "remainder"))
+        return any(divisor.op not in ("number", "deviation") for divisor in divisors)
+
+    @cached_property
     def old_states(self) -> tuple[str, ...]:
         """The states whose value at the step before the sweep reads."""
         return tuple(dict.fromkeys(n.name for n in self.nodes if n.op == "state"))

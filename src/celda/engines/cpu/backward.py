@@ -102,7 +102,10 @@ class BackwardKernel:
             e.when(done, lambda: b.call(stages[0], [*common, r0, least(r1, n), j0, j1, *end, f.block]))
 
         prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
-        e.flushing(lambda: for_share(f, units, sweep))  # gradients that vanish pass through all these numbers
+        if self.program.divides:  # by something that might be such a small number
+            for_share(f, units, sweep)
+        else:
+            e.flushing(lambda: for_share(f, units, sweep))  # gradients that vanish pass through all these numbers
         f.finish()
         return self.m
 

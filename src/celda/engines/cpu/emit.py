@@ -10,7 +10,7 @@ from llvmlite import ir
 from celda.engines.cpu import machine
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
-_FLUSH = 0x8040  # of x86's control word: results, and operands
+_FLUSH_TO_ZERO = 0x8000  # of MXCSR, x86's control word
 SPINS = 200  # some ten microseconds: about as long as threads in step wait for one another
 
 Value: TypeAlias = ir.Value
@@ -53,14 +53,14 @@ class Emit:
     # modes
 
     def flushing(self, body: Callable[[], object]) -> None:
-        """Emit `body`, which calls functions, to take numbers too small for a full mantissa (below 1.2e-38 in float32)
-        as 0, where they would be slow: x86 takes over a hundred cycles for an instruction that meets one."""
+        """Emit `body`, which calls functions, to give 0 where a result is too small for a full mantissa (below 1.2e-38
+        in float32), if such numbers are slow: x86 takes over a hundred cycles for an instruction that meets one."""
         if not machine.X86:
             body()
             return
         old, new = self.b.alloca(I32), self.b.alloca(I32)
         self.call("llvm.x86.sse.stmxcsr", ir.VoidType(), old)
-        self.b.store(self.b.or_(self.b.load(old), I32(_FLUSH)), new)
+        self.b.store(self.b.or_(self.b.load(old), I32(_FLUSH_TO_ZERO)), new)
         self.call("llvm.x86.sse.ldmxcsr", ir.VoidType(), new)
         body()
         self.call("llvm.x86.sse.ldmxcsr", ir.VoidType(), old)

@@ -22,9 +22,9 @@ class ForwardKernel:
 
     Rows are packed: step t has `active[t]` rows, from row `offset[t]` on, the longest sequences first. The output, and
     what is read unit by unit, lie as the caller has them, (T, B, H): `order` says which sequence is the r-th, and where
-    some are `ragged`, the output past their ends is filled with zeros. With `by_rows`
-    each slot takes the rows bounds[slot]..bounds[slot + 1] through all steps and meets nobody; otherwise it takes a
-    share of the units, and all meet after every stage.
+    some are `ragged`, the output past their ends is filled with zeros. With `by_rows` each slot takes the rows
+    bounds[slot]..bounds[slot + 1] through all steps and meets nobody; otherwise it takes a share of the units, and all
+    meet after every stage.
     """
 
     def __init__(self, program: ForwardProgram, shape: Shape, *, hoist: bool, resets: bool) -> None:

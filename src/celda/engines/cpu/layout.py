@@ -1,7 +1,8 @@
 """How the steps of a batch lie in memory: end to end, and without the steps past a sequence's end.
 
 A ragged batch is sorted, the longest sequence first. Step t then has the first `active[t]` sequences, and its rows
-begin at `offset[t]`, so a step past an end is neither stored nor computed.
+begin at `offset[t]`, so a step past an end is neither stored nor computed. What is handed over is not packed: the
+output, its gradient and what is read unit by unit lie (T, B, H) as the caller has them, and `order` leads there.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 exp is two to a whole power times a polynomial; sigmoid, softplus and the float64 tanh are made of exp; the float32 tanh
 is a rational function. The polynomials are minimax over the range the argument is reduced to. NaN goes through; results
-too large are inf, results too small for a normal number lose bits as IEEE has it, not before.
+too large are inf, results too small for a normal number lose bits as IEEE has it, not before (in the sweep they may be
+0: see `celda.engines.cpu.emit.Emit.flushing`).
 """
 
 from __future__ import annotations

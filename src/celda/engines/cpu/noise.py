@@ -12,11 +12,13 @@ from torch import Tensor
 from celda.engines.cpu import cache as disk
 from celda.engines.cpu import jit, machine, threads
 from celda.engines.cpu.emit import I64, Emit, Value
+from celda.engines.cpu.shield import shielded
 from celda.engines.noise import GAMMA, LAST, MIX, PIECES, signed
 
 ALONE = 2**16  # elements up to which waking a second thread costs more than it brings
 
 
+@shielded
 def pieces(seed: int, count: int, below: int) -> Tensor:
     """Whether each of the first `count` quarters of SplitMix64's numbers, as a signed one, is below; bool, (count,)."""
     block = PIECES * _lanes()

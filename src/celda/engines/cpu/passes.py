@@ -31,20 +31,20 @@ CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still i
 
 @dataclass
 class Passed:
-    """What a forward pass leaves for the sweep: buffers by row, and how they are laid out."""
+    """What a forward pass leaves for the sweep: buffers by row, or (T, B, H) as the caller has them; see `Layout`."""
 
     program: ForwardProgram
     layout: Layout
     shape: Shape
     given: list[Tensor]
-    by_unit: list[Tensor]
+    by_unit: list[Tensor]  # as the caller has them
     states: tuple[Tensor, ...]  # initial ones, in the order of the layout
     output: Tensor  # (T * B, H), as the caller has it
     final: tuple[Tensor, ...]
-    around: Tensor | None  # the output and the initial state together, when training
+    around: Tensor | None  # the output and the caller's initial state together, when training
     record: pool.Lease  # (rows, recorded values, padded)
     operands: list[pool.Lease]
-    held: list[pool.Lease] = field(default_factory=list)  # what else the sweep takes
+    held: list[pool.Lease] = field(default_factory=list)  # memory for the old outputs of a ragged batch, by row
 
     def room(self, *size: int) -> Tensor | None:
         """Memory for rows of a ragged batch, which stays until the sweep has ended; a dense one needs none."""

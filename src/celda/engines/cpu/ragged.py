@@ -60,7 +60,8 @@ def _tables(lengths: bytes, steps: int, reverse: bool, _: bool) -> Ragged:
         raise ValueError(
             f"lengths must be from 0 to {steps}, the number of steps, and are {given.min()} to {given.max()}"
         )
-    *tables, _rest = torch.unsafe_split_with_sizes(whole, (*sizes, rows, rows, 2 * (most - rows)))  # nothing is written
+    # unsafe: no views that autograd keeps track of
+    *tables, _rest = torch.unsafe_split_with_sizes(whole, (*sizes, rows, rows, 2 * (most - rows)))
     return Ragged(*tables)
 
 

@@ -5,6 +5,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("celda", deadline=None)  # a machine with other work would fail tests by the clock
+settings.load_profile("celda")
 
 
 @pytest.fixture(scope="session", autouse=True)

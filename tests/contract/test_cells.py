@@ -48,7 +48,6 @@ def test_it_is_the_reference(name, engine, case, monkeypatch):
 
 @settings(
     max_examples=5,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],  # to make a cell smaller is to compile it over and over
     database=None,

@@ -29,7 +29,7 @@ def test_a_full_grid_is_recognised(name, first):
     lost=st.floats(0, 0.4),
     year=st.integers(1971, 2099),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_inference_survives_random_gaps(name, seed, lost, year):
     full = grid(name, f"{year}-03-07", 150)
     kept = full[np.random.default_rng(seed).random(len(full)) >= lost]
@@ -40,7 +40,6 @@ def test_inference_survives_random_gaps(name, seed, lost, year):
 
 
 @given(step=st.integers(1, 1000), first=st.integers(-(10**9), 10**9), seed=st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_an_integer_index_has_its_step(step, first, seed):
     full = pd.Index(first + step * np.arange(100))
     kept = full[np.random.default_rng(seed).random(100) < 0.8]
@@ -52,7 +51,7 @@ def test_an_integer_index_has_its_step(step, first, seed):
 
 
 @given(name=st.sampled_from(NAMES + MONTHLY), n=st.integers(1, 40), h=st.integers(1, 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_future_stamps_continue_the_grid(name, n, h):
     full = grid(name, "2019-12-15", n + h)
     assert Frequency(name).future(full[n - 1], h).equals(full[n:])

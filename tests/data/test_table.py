@@ -26,7 +26,7 @@ def test_many_series_of_unequal_length():
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_gaps_become_missing_values_wherever_the_rows_stand(seed):
     random = np.random.default_rng(seed)
     whole = pd.concat([series("a", 40), series("b", 30, first=7)], ignore_index=True)

@@ -34,7 +34,7 @@ def panel_of(lengths, seed=0, missing=0.0, extend=0) -> Panel:
     missing=st.floats(0, 0.9),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_window_sees_past_the_cut(lengths, input_size, h, step_size, cut, missing, seed):
     panel = panel_of(lengths, seed, missing)
     cuts = (panel.lengths * cut).astype(int)
@@ -61,7 +61,7 @@ def test_no_window_sees_past_the_cut(lengths, input_size, h, step_size, cut, mis
 
 
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4), input_size=st.integers(1, 9), h=st.integers(1, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_window_is_there_once(lengths, input_size, h):
     windows = Windows(panel_of([max(n, 3) for n in lengths]), input_size, h)
     assert len(windows) == sum(max(0, max(n, 3) - input_size - h + 1) for n in lengths)

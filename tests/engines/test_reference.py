@@ -58,7 +58,7 @@ def test_a_loop_is_written_for_every_cell():
     assert set(LOOPS) == set(CELLS)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(random_cells())
 def test_any_cell_is_its_graph_evaluated_step_by_step(drawn):
     call = random_call(drawn, steps=3, batch=2, hidden=HIDDEN, keep=tuple(drawn.named), start=4)

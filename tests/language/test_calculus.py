@@ -71,13 +71,13 @@ def test_the_shipped_cells(name):
     check(CELLS[name])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(random_cells(), st.integers(0, 1000))
 def test_any_cell(drawn, seed):
     check(drawn, seed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(random_cells())
 def test_the_sweep_reads_what_is_saved_and_leaves_alone(drawn):
     found = gradient(drawn)

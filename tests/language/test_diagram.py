@@ -180,7 +180,7 @@ def test_wires_go_around_boxes_and_apart_from_one_another(drawn):
             assert ways.setdefault(frozenset(step), wire.source) is wire.source, "wires of two values overlap"
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
 @given(random_cells(max_gates=2, max_states=2))
 def test_any_cell_is_drawn_without_a_wire_through_a_box(drawn):
     check_layout(drawn)

@@ -154,7 +154,7 @@ def trees(draw: st.DrawFn, leaves: tuple[Value, ...], depth: int = 4) -> Value:
     return pointwise(op, *(some() for _ in range(count)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_what_is_printed_reads_as_what_is_meant(data):
     drawn = {}
@@ -196,7 +196,7 @@ def test_balance_is_told_from_imbalance():
     assert not balanced(r"\begin{aligned} a \end{cases}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(random_cells())
 def test_latex_of_any_cell_is_balanced(drawn):
     printed = drawn.latex()

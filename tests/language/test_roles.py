@@ -154,7 +154,7 @@ def test_a_bias_may_be_turned_moved_and_a_parameter_of_its_own():
     assert [(h.name, h.block, h.factor) for h in enter.homes] == [("start", 0, 1.0)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(random_cells())
 def test_any_cell_can_be_asked(traced):
     for memory in memories(traced):

@@ -47,7 +47,7 @@ def test_the_shipped_cells(name):
     check(CELLS[name])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(random_cells())
 def test_any_cell(drawn):
     check(drawn)

@@ -47,7 +47,7 @@ def assert_same(kind, layers, x, state, leaves, seed=7):
             torch.testing.assert_close(a, b, **EXACT)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_equals_torch_for_drawn_arguments(data):
     kind = data.draw(st.sampled_from(sorted(PAIRS)), "kind")
@@ -71,7 +71,7 @@ def test_equals_torch_for_drawn_arguments(data):
     assert_same(kind, layers, x, state, [x, *leaves])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_equals_torch_on_packed_sequences(data):
     kind = data.draw(st.sampled_from(sorted(PAIRS)), "kind")

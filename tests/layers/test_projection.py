@@ -34,7 +34,7 @@ def numbers(*size):
     return torch.randn(size or (T, B, I), generator=torch.Generator().manual_seed(1), dtype=F64)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_it_is_torch_s_for_drawn_arguments(data):
     """Values and all gradients from the same seed; padded, packed, unbatched, with states and without."""

@@ -30,7 +30,7 @@ def network(name="lstm", h=H, seed=0, **options):
     return ForecastNetwork(name, L, h, hidden_size=6, **options).eval()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     name=st.sampled_from(["lstm", "gru", "rnn", "peephole_lstm"]),
     layers=st.integers(1, 2),

@@ -39,7 +39,7 @@ def naive_by_hand(window, season, h):
     lost=st.floats(0, 0.9),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_seasonal_naive_with_gaps(season, more, h, lost, seed):
     draw = np.random.default_rng(seed)
     y = draw.normal(size=60).round(3) * 10 + 500

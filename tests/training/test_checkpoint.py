@@ -42,7 +42,7 @@ def test_what_is_loaded_is_what_was_saved(path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_anywhere_is_found(path, data):
     whole = path.read_bytes()

@@ -55,7 +55,7 @@ def untimed(history):
     return [(e.epoch, e.step, e.train_loss, e.valid_loss, e.learning_rate, e.gradient_norm) for e in history.epochs]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(breaks=st.lists(st.integers(1, 24), min_size=1, max_size=3), every=st.sampled_from([None, 1, 3, 5]))
 def test_broken_at_any_call_and_resumed_the_weights_are_the_same_bit_for_bit(whole, tmp_path_factory, breaks, every):
     run, config = tmp_path_factory.mktemp("run"), CONFIG.model_copy(update={"checkpoint_every": every})

@@ -74,9 +74,17 @@ def check_same(ready: dict[Key, Ready]) -> None:
     for key, contender in ready.items():
         arrays = [np.array(a.detach().numpy() if isinstance(a, torch.Tensor) else a).ravel() for a in contender.call()]
         other, expected = first.setdefault(key.task, (key, arrays))
-        off = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(arrays, expected, strict=True))
+        off = max(_distance(a, b) for a, b in zip(arrays, expected, strict=True))
         if not off <= (limit := TASKS[key.task].contenders[key.name].tolerance):
             raise SystemExit(f"{key} is {off:.1e} away from {other.name}, more than {limit:.0e}: nothing is timed.")
+
+
+def _distance(array: Any, expected: Any) -> float:
+    """The largest difference, of the largest value expected; infinite where one of them is no number."""
+    apart, largest = float(np.abs(array - expected).max()), float(np.abs(expected).max())
+    if not np.isfinite(apart):
+        return np.inf
+    return apart / largest if largest else apart
 
 
 def by_shape(row: Row, times: Times) -> dict[Shape, Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +12,15 @@ from time import perf_counter
 from typing import Any
 from unittest import mock
 
-import celda
-from benchmarks.contenders.contender import Ready, seeded, training
+from benchmarks.cells import NAMES
+from benchmarks.command import confine, say
+from benchmarks.contenders.any_cell import train
+from benchmarks.contenders.contender import Ready
 from benchmarks.contenders.gemm import onednn
-from benchmarks.cpu import confine, say
-from benchmarks.shapes import Shape, flops
+from benchmarks.custom import OPTED
+from benchmarks.shapes import Shape
 from benchmarks.timing import settle
+from celda.cells import CELLS
 from celda.engines.cpu import launches, passes, sums
 
 SHAPES = Shape(100, 1, 64, 64), Shape(200, 64, 16, 128), Shape(100, 64, 512, 512)
@@ -97,20 +101,36 @@ def profile(ready: Ready) -> dict[str, list[float]]:
     return found
 
 
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """What the user asks for."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
+    made.add_argument("--cell", default="lstm", choices=NAMES, metavar="CELL", help="of those measured (default: lstm)")
+    made.add_argument(
+        "--shape",
+        type=int,
+        nargs=4,
+        action="append",
+        metavar=("T", "B", "I", "H"),
+        help="a shape, instead of three that are typical; may be given again",
+    )
+    return made.parse_args(given)
+
+
 def main() -> None:
     """Print a table for each shape."""
+    chosen = arguments()
+    shapes = [Shape(*sizes) for sizes in chosen.shape or SHAPES]
     confine(2)
     peak = onednn(SHAPES[0])
     rates = []
-    for shape in SHAPES:
-        layer = seeded(celda.LSTM, shape)
-        ready = training(layer, lambda x, layer=layer: layer(x)[0], shape)  # type: ignore[misc]
+    for shape in shapes:
+        ready = train(CELLS.get(chosen.cell) or OPTED[chosen.cell])(shape)
         times = profile(ready)
         start = perf_counter()
         peak.call()
         rates.append(peak.flops / (perf_counter() - start))
-        whole, least = median(times["whole"]), flops(layer, shape, training=True) / max(rates)
-        say(f"\n## T, B, I, H = {shape}\n\n| part | ms | share |\n| --- | ---: | ---: |")
+        whole, least = median(times["whole"]), ready.flops / max(rates)
+        say(f"\n## {chosen.cell}; T, B, I, H = {shape}\n\n| part | ms | share |\n| --- | ---: | ---: |")
         for name in PARTS:
             say(f"| {name} | {1e3 * median(times[name]):.3f} | {100 * median(times[name]) / whole:.0f} % |")
         say(f"| whole step | {1e3 * whole:.3f} | |")

@@ -38,10 +38,17 @@ def test_contenders_that_differ_are_not_timed(monkeypatch):
 
 
 def test_a_contender_that_gives_no_number_is_not_timed(monkeypatch):
-    nothing = Contender(lambda shape: Ready(lambda: (torch.tensor([float("nan")]),), 1.0))
+    gradients = torch.zeros(2), torch.ones(2), torch.tensor([1.0, float("nan")])  # the first of something unused
+    nothing = Contender(lambda shape: Ready(lambda: gradients, 1.0))
     monkeypatch.setitem(TASKS, "odd", Task(False, {"a": nothing}))
-    with pytest.raises(SystemExit, match="nan away"):
+    with pytest.raises(SystemExit, match="inf away"):
         check_same({Key("odd", "a"): nothing.build(SHAPE)})
+
+
+def test_gradients_that_are_all_zero_are_the_same(monkeypatch):
+    unused = Contender(lambda shape: Ready(lambda: (torch.zeros(2),), 1.0))
+    monkeypatch.setitem(TASKS, "odd", Task(True, {"a": unused}))
+    check_same({Key("odd", "a"): unused.build(SHAPE)})
 
 
 def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):

@@ -4,12 +4,14 @@ from celda.language import (
     Cell,
     abs,
     cell,
+    deviation,
     diagonal,
     exp,
     gate,
     identity,
     linear,
     maximum,
+    mean,
     parameter,
     relu,
     sigmoid,
@@ -97,6 +99,17 @@ def truncated(x, h, c):
     return tanh(c) * i, c
 
 
+@cell
+def statistical(x, h, c):
+    """Means and deviations by themselves: as values, and as what is divided by, in their stage and in the next."""
+    a = linear(x, h)
+    i = gate("i", tanh, 0.5 * (a - mean(a)) / deviation(a))
+    g = gate("g", sigmoid, linear(x, i * h) / deviation(a) + 0.1 * deviation(c))
+    c = 0.5 * c + g * i + mean(g)
+    return tanh(c) - 0.5 * mean(c), c
+
+
 ODD: dict[str, Cell] = {
-    c.name: c for c in (three_states, four_stages, six_maps, told_twice, deaf, comparing, of_differences, truncated)
+    c.name: c
+    for c in (three_states, four_stages, six_maps, told_twice, deaf, comparing, of_differences, truncated, statistical)
 }

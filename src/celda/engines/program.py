@@ -58,6 +58,11 @@ class ForwardProgram:
         self.early = any(self.level[node] == 0 for node in (*self.operands, *self.statistics))
         self.stages = (*([ForwardStage((), (), ())] if self.early else []), *stages)
 
+    @cached_property
+    def deviating(self) -> frozenset[int]:
+        """Of which statistics, by number, a deviation is wanted besides the mean."""
+        return _deviating(self.cell.nodes, self.statistics)
+
     def _statistics(self, nodes: Iterable[Node]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(self.statistics.index(n.args[0]) for n in nodes if n.op in REDUCTIONS))
 
@@ -243,6 +248,11 @@ class BackwardProgram:
         return tuple(saved)
 
     @cached_property
+    def deviating(self) -> frozenset[int]:
+        """Of which statistics, by number, a deviation is wanted besides the mean."""
+        return _deviating(self.gradient.nodes, self.statistics)
+
+    @cached_property
     def divides(self) -> bool:
         """Whether the sweep divides by what may be next to 0, as a number and a deviation are not."""
         divisors = (node.args[1] for node in self.gradient.nodes if node.op in ("divide", "remainder"))
@@ -256,6 +266,19 @@ class BackwardProgram:
 
 def _pattern(cell: Cell, weight: str) -> Pattern | None:
     return next(w.pattern for w in cell.weights if w.name == weight)
+
+
+def reduction(node: Node) -> Node | None:
+    """The mean, deviation or normalisation that a node is, or the deviation that it is divided by: what is read from
+    statistics."""
+    if node.op in REDUCTIONS:
+        return node
+    return node.args[1] if node.op == "divide" and node.args[1].op == "deviation" else None
+
+
+def _deviating(nodes: Iterable[Node], statistics: tuple[Node, ...]) -> frozenset[int]:
+    found = (reduction(node) for node in nodes)
+    return frozenset(statistics.index(n.args[0]) for n in found if n is not None and n.op != "mean")
 
 
 def _terms(node: Node) -> list[Node]:

@@ -12,8 +12,8 @@ from celda.engines.cpu import prepare, statistics
 from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, read_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.threads import LINE
-from celda.engines.program import BackwardProgram
-from celda.language.expression import REDUCTIONS, Node
+from celda.engines.program import BackwardProgram, reduction
+from celda.language.expression import Node
 
 SPAN = ("last", "count", "n_after", "base_after")  # of a launch: its last step, how many, and the step after them
 ADDRESSES = (
@@ -127,8 +127,7 @@ class BackwardKernel:
         adjoint, row_size = f.address("adjoint"), b.mul(hidden, I64(len(self.program.maps)))
         panels = [f.address(f"panel_{number}_{q}") for q in range(len(products))]
         if wanted := self.program.stages[number].statistics:
-            there = [(k, partial(self._row, f, self.program.statistics[k])) for k in wanted]
-            find = partial(statistics.find, f, there, len(self.program.statistics), f.at["r0"], f.at["r1"])
+            find = partial(statistics.find, f, wanted, self.program, partial(self._row, f), f.at["r0"], f.at["r1"])
             e.when(b.icmp_signed("==", f.at["end"], I64(0)), find)
         start = f.at["j0"]
         for units, height in shapes:
@@ -310,9 +309,8 @@ class BackwardKernel:
                 return adjoint(node.name)
             elif node.op == "transposed":
                 return e.load(e.at(f.at["acc"], products.index(node) * lanes))
-            if node.op in REDUCTIONS:
-                k = program.statistics.index(node.args[0])
-                return statistics.value(f, node, k, len(program.statistics), value)
+            if (reduced := reduction(node)) is not None:
+                return statistics.value(f, node, reduced, program, value)
             return POINTWISE[node.op](e, *(value(a) for a in node.args))
 
         stores: list[tuple[ir.Value, ir.Value]] = []

@@ -11,8 +11,8 @@ from celda.engines.cpu import prepare, statistics
 from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, read_names, tile, tiles
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.threads import LINE
-from celda.engines.program import ForwardProgram, ForwardStage
-from celda.language.expression import REDUCTIONS, Node
+from celda.engines.program import ForwardProgram, ForwardStage, reduction
+from celda.language.expression import Node
 
 ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "stats", "record", "carry", "hoisted")
 
@@ -104,8 +104,7 @@ class ForwardKernel:
         hoisted = f.address("hoisted") if self.hoist else None
         total = len(self.program.maps)
         if stage.statistics:
-            there = [(k, partial(self._crossed, f, self.program.statistics[k])) for k in stage.statistics]
-            statistics.find(f, there, len(self.program.statistics), f.at["r0"], f.at["r1"])
+            statistics.find(f, stage.statistics, self.program, partial(self._crossed, f), f.at["r0"], f.at["r1"])
         start = f.at["j0"]
         for units, height in shapes:
             width = units * columns
@@ -214,9 +213,8 @@ class ForwardKernel:
             if node.op == "diagonal":
                 name = program.cell.vectors[node]
                 return b.fmul(e.load(e.at(f.address(f"vector_{name}"), lane)), value(node.args[0]))
-            if node.op in REDUCTIONS:
-                k = program.statistics.index(node.args[0])
-                return statistics.value(f, node, k, len(program.statistics), value)
+            if (reduced := reduction(node)) is not None:
+                return statistics.value(f, node, reduced, program, value)
             return POINTWISE[node.op](e, *(value(a) for a in node.args))
 
         mine = lambda node: program.stage_of(node) == number  # noqa: E731

@@ -7,55 +7,95 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from celda.engines.cpu.kernel import I64, Function
+from celda.engines.program import BackwardProgram, ForwardProgram
 from celda.language.expression import Node
 from celda.language.operations import EPSILON
 
-PARTS = 2  # numbers a value has: its mean and its deviation
+PARTS = 3  # numbers a value has: its mean, its deviation and one over that, as a vector is divided slowly
 
 
 def find(
-    f: Function, wanted: Sequence[tuple[int, Callable[[ir.Value], ir.Value]]], count: int, r0: ir.Value, r1: ir.Value
+    f: Function,
+    wanted: Sequence[int],
+    program: ForwardProgram | BackwardProgram,
+    row_of: Callable[[Node, ir.Value], ir.Value],
+    r0: ir.Value,
+    r1: ir.Value,
 ) -> None:
-    """For the rows r0..r1, the statistics of each of the `wanted`: its number among `count`, and where a row of it is.
+    """For the rows r0..r1, those statistics of the program that are `wanted`, by number; `row_of` says where a row of
+    a value is.
 
     Every thread finds those of all units itself. Where threads share the units they write the same numbers.
     """
     e, b, lanes, hidden = f.e, f.e.b, f.shape.lanes, f.number("hidden")
     blocks, units = b.udiv(f.number("padded"), I64(lanes)), b.sitofp(hidden, e.scalar)
-    stats, zero = f.address("stats"), e.const(0.0)
+    zero = e.const(0.0)
+
+    def averages(starts: Sequence[ir.Value], terms: Sequence[Callable[[ir.Value], ir.Value]]) -> list[ir.Value]:
+        """The means over a row of a term of each value, side by side: each sum alone would wait for itself."""
+
+        def add(j: ir.Value, carried: Sequence[ir.Value]) -> list[ir.Value]:
+            lane, mask, sums = b.mul(j, I64(lanes)), f.mask(j, hidden), []
+            for start, term, total in zip(starts, terms, carried, strict=True):
+                new = term(e.load(e.at(start, lane)))
+                sums.append(b.fadd(total, new if mask is None else b.select(mask, new, zero)))
+            return sums
+
+        return [b.fdiv(e.total(total), units) for total in e.loop(blocks, add, carry=[zero for _ in starts])[1]]
 
     def row(r: ir.Value, _: object) -> None:
-        for k, of in wanted:
-            start, there = of(r), e.at(stats, b.mul(r, I64(PARTS * count)), PARTS * k)
+        starts = [row_of(program.statistics[k], r) for k in wanted]
+        there = [_place(f, k, program, r) for k in wanted]
+        means = averages(starts, [lambda value: value for _ in wanted])
+        for mean, place in zip(means, there, strict=True):
+            e.store_scalar(mean, place)
+        spread = [place for place, k in enumerate(wanted) if k in program.deviating]
+        if not spread:
+            return
 
-            def average(term: Callable[[ir.Value], ir.Value], start: ir.Value = start) -> ir.Value:
-                def add(j: ir.Value, carried: Sequence[ir.Value]) -> list[ir.Value]:
-                    new, mask = term(e.load(e.at(start, b.mul(j, I64(lanes))))), f.mask(j, hidden)
-                    return [b.fadd(carried[0], new if mask is None else b.select(mask, new, zero))]
+        def squared(mean: ir.Value) -> Callable[[ir.Value], ir.Value]:
+            middle = e.broadcast(mean)
 
-                return b.fdiv(e.total(e.loop(blocks, add, carry=[zero])[1][0]), units)
-
-            mean = average(lambda value: value)
-            far = e.broadcast(mean)
-
-            def squared(value: ir.Value, far: ir.Value = far) -> ir.Value:
-                distance = b.fsub(value, far)
+            def term(value: ir.Value) -> ir.Value:
+                distance = b.fsub(value, middle)
                 return b.fmul(distance, distance)
 
-            e.store_scalar(mean, there)
-            e.store_scalar(e.sqrt(b.fadd(average(squared), e.number(EPSILON))), e.at(there, 1))
+            return term
+
+        variances = averages([starts[k] for k in spread], [squared(means[k]) for k in spread])
+        for k, variance in zip(spread, variances, strict=True):
+            deviation = e.sqrt(b.fadd(variance, e.number(EPSILON)))
+            e.store_scalar(deviation, e.at(there[k], 1))
+            e.store_scalar(b.fdiv(e.number(1.0), deviation), e.at(there[k], 2))
 
     e.loop(r1, row, start=r0)
 
 
-def value(f: Function, node: Node, k: int, count: int, of: Callable[[Node], ir.Value]) -> ir.Value:
-    """A mean, a deviation or a normalised value, from the k-th of `count` statistics; `of` computes what it is of."""
+def _place(f: Function, k: int, program: ForwardProgram | BackwardProgram, r: ir.Value) -> ir.Value:
+    """Where the numbers of a row's k-th statistic are."""
+    count = PARTS * len(program.statistics)
+    return f.e.at(f.address("stats"), f.e.b.mul(r, I64(count)), PARTS * k)
+
+
+def value(
+    f: Function,
+    node: Node,
+    reduced: Node,
+    program: ForwardProgram | BackwardProgram,
+    of: Callable[[Node], ir.Value],
+) -> ir.Value:
+    """A node that reads the statistics of a reduction: it is that, or is divided by it; `of` computes another node."""
     e, b = f.e, f.e.b
-    there = e.at(f.address("stats"), b.mul(f.at["r"], I64(PARTS * count)), PARTS * k)
-    mean, deviation = (e.broadcast(e.load_scalar(e.at(there, part))) for part in range(PARTS))
+    there = _place(f, program.statistics.index(reduced.args[0]), program, f.at["r"])
+
+    def part(number: int) -> ir.Value:
+        return e.broadcast(e.load_scalar(e.at(there, number)))
+
     match node.op:
         case "mean":
-            return mean
+            return part(0)
         case "deviation":
-            return deviation
-    return b.fdiv(b.fsub(of(node.args[0]), mean), deviation)
+            return part(1)
+        case "divide":
+            return b.fmul(of(node.args[0]), part(2))
+    return b.fmul(b.fsub(of(node.args[0]), part(0)), part(2))

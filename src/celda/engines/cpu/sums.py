@@ -1,4 +1,4 @@
-"""What torch's large products do around the kernels: hoisted products, and the gradients of matrices and inputs."""
+"""The large products around the kernels: those with the input, ahead, and the gradients of matrices and inputs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from celda.engines.cpu.layout import Layout
+from celda.engines.cpu import products
+from celda.engines.cpu.kernels import shape_of
+from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.program import ForwardProgram
-from celda.language import Narrow
+from celda.language import Groups, Narrow
 from celda.language.expression import Node
 from celda.language.schedule import Product
 
@@ -20,7 +22,6 @@ Weights = Mapping[str, Tensor]
 # at most so many weights, in bytes, and the second where they have more than a cache holds.
 HOIST = 4, 24
 LARGE = 2**19
-TURNED, MANY = 2**17, 1024  # elements of a gradient that is summed up the other way round, and rows from which on
 
 
 def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> dict[str, Tensor]:
@@ -72,22 +73,60 @@ def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, 
 
 
 @dataclass
+class _Total:
+    """The gradient of a matrix (M, K), or turned, to which rows are added."""
+
+    sum: Tensor
+    turned: bool
+    parts: Sequence[tuple[int, int, int, int]]  # of it, besides which it is 0; none: it is whole
+    adds: bool = False  # to what is there already
+
+    @staticmethod
+    def of(m: int, operand: Tensor, parts: Sequence[tuple[int, int, int, int]]) -> _Total:
+        """For m adjoints a row, and an operand (rows, K)."""
+        k = operand.shape[1]
+        if parts:
+            return _Total(operand.new_zeros(m, k), False, parts)
+        turned = not shape_of(operand.dtype, k).whole  # its rows are no whole vectors, and its columns more likely are
+        return _Total(operand.new_empty((k, m) if turned else (m, k)), turned, ())
+
+    def with_rows(self, g: Tensor, operand: Tensor) -> products.Product:
+        """What is to be done for the adjoints `g` (some rows, M) and an operand (as many, K)."""
+        adds, self.adds = self.adds, True
+        a, b = (operand, g) if self.turned else (g, operand)
+        return products.Product(a.t(), b, self.sum, adds, self.parts)
+
+    def found(self) -> Tensor | None:
+        """The gradient (M, K), if there was a row."""
+        if not self.adds:
+            return None
+        return self.sum.t().contiguous() if self.turned else self.sum
+
+
+@dataclass
 class _Share:
     """One run of blocks of a product: what it multiplied, where its gradients are summed up."""
 
     operand: Tensor  # (rows, K), or (B, K): constant over time
     columns: slice  # of the adjoints
     matrix: Tensor | None  # its rows of the weight, where the gradient of the operand is wanted
-    wanted: bool  # whether the gradient of the matrix is
     d_operand: Tensor | None
     constant: Tensor | None  # the sum over time of the adjoints, where the operand is constant
-    d_matrix: Tensor | None = None  # (maps * H, K), or turned
+    total: _Total | None  # where the gradient of the matrix is wanted
 
-    @property
-    def turned(self) -> bool:
-        """Whether the gradient is summed up as (K, maps * H): a small one of many rows is faster so."""
-        rows, k = self.operand.shape
-        return rows >= MANY and (self.columns.stop - self.columns.start) * k <= TURNED
+
+def _parts(groups: Groups, count: int, hidden: int, lanes: int) -> list[tuple[int, int, int, int]]:
+    """What there is of `count` blocks (H, H) of a matrix: rows and columns, whole vectors of either if possible."""
+    seen: dict[tuple[int, int], tuple[int, int]] = {}  # columns -> the rows that see them
+    for first in range(0, hidden, lanes):
+        end = min(first + lanes, hidden)
+        columns = groups.sees(first, end - 1, hidden)
+        seen[columns] = seen.get(columns, (first, end))[0], end
+    return [
+        (block * hidden + first, block * hidden + end, *columns)
+        for block in range(count)
+        for columns, (first, end) in seen.items()
+    ]
 
 
 class WeightGradients:
@@ -124,17 +163,20 @@ class WeightGradients:
                 operand = operands[program.operands.index(node)][:, :h]
             else:
                 operand = before(node)
-            columns = slice(m * h, (m + count) * h)
-            if isinstance(pattern := program.pattern(product), Narrow):  # what is 0 in the matrix has no gradient
+            columns, parts = slice(m * h, (m + count) * h), list[tuple[int, int, int, int]]()
+            pattern = program.pattern(product)  # what is 0 in the matrix has no gradient
+            if isinstance(pattern, Narrow):
                 rows, k = pattern.block(h)
                 operand, columns = operand[:, :k], slice(m * h, (m + count - 1) * h + rows)
+            elif isinstance(pattern, Groups):
+                parts = _parts(pattern, count, h, shape_of(operand.dtype, h).lanes)
             share = _Share(
                 operand,
                 columns,
-                None if d_operand is None else weights[product.weight][block * h : (block + count) * h],
-                product.weight in wanted,
+                None if d_operand is None else plainly(weights[product.weight])[block * h : (block + count) * h],
                 d_operand,
                 None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * h),
+                _Total.of(columns.stop - columns.start, operand, parts) if product.weight in wanted else None,
             )
             self._shares.append((product, block, share))
 
@@ -145,34 +187,32 @@ class WeightGradients:
     def add(self, adjoint: Tensor, rows: slice) -> None:
         """Take in the adjoints (some rows, maps * H) of these rows."""
         touched: set[int] = set()
+        work: list[products.Product] = []
         for *_, share in self._shares:
             g = adjoint[:, share.columns]
-            if share.constant is not None:
-                share.constant += g.view(-1, self.layout.batch, g.shape[1]).sum(0)
-                continue
-            self._accumulate(share, g, rows, touched)
-
-    def _accumulate(self, share: _Share, g: Tensor, rows: slice, touched: set[int]) -> None:
-        if share.wanted:
-            operand = share.operand[rows]
-            a, b = (operand.t(), g) if share.turned else (g.t(), operand)
-            share.d_matrix = a @ b if share.d_matrix is None else share.d_matrix.addmm_(a, b)
-        if share.d_operand is not None and share.matrix is not None:
-            there = share.d_operand[rows]
-            if id(share.d_operand) in touched:
-                there.addmm_(g, share.matrix)
+            if share.constant is None:
+                work += self._with_rows(share, g, rows, touched)
             else:
-                torch.mm(g, share.matrix, out=there)
-                touched.add(id(share.d_operand))
+                share.constant += g.view(-1, self.layout.batch, g.shape[1]).sum(0)
+        products.multiply(work)
+
+    def _with_rows(self, share: _Share, g: Tensor, rows: slice, touched: set[int]) -> list[products.Product]:
+        work = [] if share.total is None else [share.total.with_rows(g, share.operand[rows])]
+        if share.d_operand is not None and share.matrix is not None:
+            work.append(products.Product(g, share.matrix, share.d_operand[rows], id(share.d_operand) in touched))
+            touched.add(id(share.d_operand))
+        return work
 
     def result(self) -> tuple[list[Tensor | None], dict[str, Tensor]]:
         """The gradients of what is given and of the matrices."""
         h, touched = self.layout.hidden, set[int]()
+        work: list[products.Product] = []
+        for *_, share in self._shares:
+            if share.constant is not None:
+                work += self._with_rows(share, share.constant, slice(None), touched)
+        products.multiply(work)
         found: dict[str, Tensor] = {}
         for product, block, share in self._shares:
-            if share.constant is not None:
-                self._accumulate(share, share.constant, slice(None), touched)
-            if share.d_matrix is not None:
-                d_matrix = share.d_matrix.t().contiguous() if share.turned else share.d_matrix
+            if share.total is not None and (d_matrix := share.total.found()) is not None:
                 _put(found, product.weight, self.weights[product.weight], block * h, d_matrix)
         return self.given, found

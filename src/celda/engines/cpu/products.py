@@ -1,0 +1,153 @@
+"""Products of matrices for the gradients that a sweep leaves: out (m, n) = a (m, d) b (d, n), or added to it.
+
+`a` is read number by number and so may be a matrix that is turned; rows of `b` and `out` are read and written in
+vectors. torch's library is made for large square matrices, and does those: over the small and narrow ones of a layer, a
+few columns of an input say, it takes up to ten times as long.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from llvmlite import ir
+from torch import Tensor
+
+from celda.engines.cpu import cache as disk
+from celda.engines.cpu import jit, machine, threads
+from celda.engines.cpu.emit import I64, Emit, Value
+from celda.engines.cpu.kernel import Arguments, Function, Shape, tiles
+from celda.engines.cpu.kernels import DTYPES
+
+FIELDS = ("a", "a_row", "a_column", "b", "b_row", "out", "out_row", "m", "n", "depth", "fresh")
+DEPTH = 256  # terms that are summed up in one go: what is read of `b` meanwhile stays in a cache
+WIDTHS = 4, 2, 1  # vectors a row of a tile
+TALLEST = 8  # rows of a tile
+SMALL = 2**18  # numbers in the smaller two of `a`, `b` and `out`, above which torch's library is as good
+ROWS = 16  # rows that a thread must have: with fewer, the threads share the columns
+ALONE = 2**19  # multiply-adds up to which a second thread costs more than it brings
+
+
+class Product(NamedTuple):
+    """`out` (m, n) becomes the product of `a` (m, d) and `b` (d, n), or with `adds` grows by it.
+
+    The numbers of a row of `b`, and of `out`, must lie side by side. With `parts` only those of `out` are computed:
+    rows from the first to the second number, and columns from the third to the fourth.
+    """
+
+    a: Tensor
+    b: Tensor
+    out: Tensor
+    adds: bool
+    parts: Sequence[tuple[int, int, int, int]] = ()
+
+
+def multiply(products: Sequence[Product]) -> None:
+    """Do the products, one after the other, all of one dtype."""
+    table, work = list[int](), 0
+    for a, b, out, adds, parts in products:
+        (m, depth), n = a.shape, b.shape[1]
+        if not depth and not adds:
+            out.zero_()
+        elif m * n * depth > SMALL * max(m, n, depth) and not parts:
+            out.addmm_(a, b, beta=int(adds))
+        else:
+            size, (a_row, a_column), b_row, out_row = a.element_size(), a.stride(), b.stride(0), out.stride(0)
+            starts = a.data_ptr(), b.data_ptr(), out.data_ptr()
+            for r0, r1, c0, c1 in parts or ((0, m, 0, n),):
+                table += (starts[0] + r0 * a_row * size, a_row, a_column, starts[1] + c0 * size, b_row)
+                table += (starts[2] + (r0 * out_row + c0) * size, out_row, r1 - r0, c1 - c0, depth, not adds)
+                work += (r1 - r0) * (c1 - c0) * depth
+    if table:
+        arguments = (ctypes.c_int64 * (len(table) + 1))(len(table) // len(FIELDS), *table)
+        slots = torch.get_num_threads() if work > ALONE else 1
+        threads.run(_code(products[0].out.dtype).address("products"), ctypes.addressof(arguments), slots)
+
+
+@cache
+def _code(dtype: torch.dtype) -> jit.Compiled:
+    host, name = machine.host(), DTYPES[dtype]
+    shape = Shape(name, host.lanes(name), host.registers)
+    return disk.load(f"products {shape}", lambda: module(shape), ["products"])
+
+
+def module(shape: Shape) -> ir.Module:
+    """`products(slot, slots, arguments, counters)`: a number of products, and the FIELDS of each."""
+    m = ir.Module("products")
+    one = _product(m, shape)
+    f = ir.Function(m, threads.KERNEL, "products")
+    slot, slots, arguments, _ = f.args
+    b = ir.IRBuilder(f.append_basic_block())
+    e = Emit(b, m, "float64", 1)
+
+    def product(k: Value, _: object) -> None:
+        block = e.at(arguments, 1, b.mul(k, I64(len(FIELDS))))
+        b.call(one, [slot, slots, b.bitcast(block, ir.PointerType())])
+
+    e.loop(b.load(arguments), product)
+    b.ret_void()
+    return m
+
+
+def _product(m: ir.Module, shape: Shape) -> ir.Function:
+    """One product, of which a slot does some rows or some columns."""
+    f = Function(m, shape, Arguments(FIELDS), "product", ("slot", "slots"))
+    e, b, lanes, slot, slots = f.e, f.e.b, shape.lanes, f.at["slot"], f.at["slots"]
+    rows, columns, depth = f.number("m"), f.number("n"), f.number("depth")
+    whole, left = b.udiv(columns, I64(lanes)), b.urem(columns, I64(lanes))
+    by_rows = b.icmp_signed(">=", rows, b.mul(slots, I64(ROWS)))
+    after = b.add(slot, I64(1))
+
+    def share(count: Value, shared: Value) -> tuple[Value, Value]:
+        cut = [b.udiv(b.mul(k, count), slots) for k in (slot, after)]
+        return b.select(shared, cut[0], I64(0)), b.select(shared, cut[1], count)
+
+    r0, r1 = share(rows, by_rows)
+    j0, j1 = share(whole, b.not_(by_rows))
+    has_end = b.or_(by_rows, b.icmp_signed("==", after, slots))
+
+    def terms(d: Value, _: object) -> None:
+        rest = b.sub(depth, d)
+        count = b.select(b.icmp_signed("<", rest, I64(DEPTH)), rest, I64(DEPTH))
+        fresh = b.and_(b.icmp_signed("!=", f.number("fresh"), I64(0)), b.icmp_signed("==", d, I64(0)))
+
+        def strip(j: Value, width: int, height: int, mask: Value | None = None) -> None:
+            lane = b.mul(j, I64(lanes))
+
+            def tile(r: Value, n: int) -> None:
+                there = [e.at(f.address("out"), b.mul(b.add(r, I64(q)), f.number("out_row")), lane) for q in range(n)]
+                places = [e.at(row, v * lanes) for row in there for v in range(width)]
+                acc = [b.select(fresh, e.const(0.0), f.masked_load(place, mask)) for place in places]
+                skipped = b.mul(d, f.number("a_column"))
+                a = [e.at(f.address("a"), skipped, b.mul(b.add(r, I64(q)), f.number("a_row"))) for q in range(n)]
+                start = e.at(f.address("b"), b.mul(d, f.number("b_row")), lane)
+
+                def add(k: Value, carried: Sequence[Value]) -> list[Value]:
+                    column, row = b.mul(k, f.number("a_column")), e.at(start, b.mul(k, f.number("b_row")))
+                    vectors = [f.masked_load(e.at(row, v * lanes), mask) for v in range(width)]
+                    factors = [e.broadcast(e.load_scalar(e.at(first, column))) for first in a]
+                    return [
+                        e.fma(factors[q], vectors[v], carried[q * width + v]) for q in range(n) for v in range(width)
+                    ]
+
+                _, sums = e.loop(count, add, carry=acc)
+                for value, place in zip(sums, places, strict=True):
+                    f.masked_store(value, place, mask)
+
+            tiles(f, r0, r1, height, tile)
+
+        start = j0
+        for width in WIDTHS:
+            height = min(shape.height(width), TALLEST)
+            if height > 2:  # or else narrower tiles read less for every multiplication
+                body = lambda j, _, width=width, height=height: strip(j, width, height)  # noqa: E731
+                start, _ = e.loop(b.sub(j1, I64(width - 1)), body, start=start, step=width)
+        end = b.and_(has_end, b.icmp_signed(">", left, I64(0)))
+        e.when(end, lambda: strip(whole, 1, TALLEST // 2, f.mask(whole, columns)))
+
+    e.loop(depth, terms, step=DEPTH)
+    f.finish()
+    return f.function

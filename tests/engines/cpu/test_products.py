@@ -1,0 +1,105 @@
+"""Products of matrices by machine code."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from celda.engines.cpu import products
+from celda.engines.cpu.products import Product, multiply
+from tests.tolerances import TOLERANCES
+
+SIZES = (1, 2, 7, 16, 17, 33, 64, 70, 130)
+DTYPES = (torch.float32, torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def always(monkeypatch: pytest.MonkeyPatch):
+    """Never torch's library, and always on several threads."""
+    monkeypatch.setattr(products, "SMALL", 10**12)
+    monkeypatch.setattr(products, "ALONE", -1)
+
+
+def inside(*size: int, dtype: torch.dtype, edge: float) -> tuple[Tensor, Tensor]:
+    """A matrix inside a larger one, all of whose other elements are `edge`; and that one."""
+    whole = torch.full((size[0] + 2, size[1] + 5), edge, dtype=dtype)
+    part = whole[1:-1, 2:-3]
+    part.normal_(generator=torch.Generator().manual_seed(sum(size)))
+    return part, whole
+
+
+def check(m: int, n: int, depth: int, dtype: torch.dtype, turned: bool, adds: bool) -> None:
+    nan = float("nan")
+    a = inside(depth, m, dtype=dtype, edge=nan)[0].t() if turned else inside(m, depth, dtype=dtype, edge=nan)[0]
+    a /= depth**0.5  # so that the sums are of about the same size
+    b, (out, around) = inside(depth, n, dtype=dtype, edge=nan)[0], inside(m, n, dtype=dtype, edge=7.0)
+    expected = a.double() @ b.double() + (out.double() if adds else 0)
+    if not adds:
+        out.fill_(nan)
+    multiply([Product(a, b, out, adds)])
+    torch.testing.assert_close(out.double(), expected, **TOLERANCES["cpu", dtype])
+    out.fill_(7.0)
+    assert (around == 7).all()  # nothing was written beside it
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("m", SIZES)
+def test_a_product_of_any_sizes(m, threads, dtype, torch_threads):
+    torch_threads(threads)
+    for k, n in enumerate(SIZES):
+        depth = SIZES[(k + m) % len(SIZES)]
+        check(m, n, depth, dtype, turned=k % 2 == 0, adds=k % 3 == 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("depth", [products.DEPTH - 1, products.DEPTH, products.DEPTH + 1, 3 * products.DEPTH])
+def test_terms_are_summed_up_part_by_part(depth, dtype):
+    for adds in (False, True):
+        check(20, 37, depth, dtype, turned=True, adds=adds)
+
+
+def test_several_products_come_one_after_the_other():
+    a, b, c = (torch.randn(size, dtype=torch.float64) for size in ((40, 9), (9, 40), (9, 40)))
+    out = torch.full((40, 40), float("nan"), dtype=torch.float64)
+    multiply([Product(a, b, out, False), Product(a, c, out, True)])
+    torch.testing.assert_close(out, a @ b + a @ c)
+
+
+def test_only_some_parts_are_computed():
+    a, b = torch.randn(24, 50, dtype=torch.float64), torch.randn(50, 21, dtype=torch.float64)
+    out = torch.full((24, 21), 7.0, dtype=torch.float64)
+    multiply([Product(a, b, out, False, [(0, 8, 0, 7), (8, 24, 5, 21)])])
+    expected = torch.full_like(out, 7.0)
+    expected[:8, :7], expected[8:, 5:] = a[:8] @ b[:, :7], a[8:] @ b[:, 5:]
+    torch.testing.assert_close(out, expected)
+
+
+@pytest.mark.parametrize("small", [-1, 10**12], ids=["library", "machine code"])
+def test_no_terms_are_zero(small, monkeypatch):
+    monkeypatch.setattr(products, "SMALL", small)
+    for adds, expected in ((False, 0.0), (True, 3.0)):
+        out = torch.full((4, 5), 3.0)
+        multiply([Product(torch.ones(4, 0), torch.ones(0, 5), out, adds)])
+        assert (out == expected).all()
+    multiply([])
+
+
+@pytest.mark.parametrize("adds", [False, True])
+def test_large_ones_are_left_to_the_library(adds, monkeypatch):
+    monkeypatch.setattr(products, "SMALL", -1)
+    monkeypatch.setattr(products.threads, "run", lambda *_: pytest.fail("this was machine code"))
+    a, b, out = torch.randn(4, 3), torch.randn(3, 5), torch.full((4, 5), 1.0 if adds else float("nan"))
+    multiply([Product(a, b, out, adds)])
+    torch.testing.assert_close(out, a @ b + (1 if adds else 0))
+
+
+def test_the_bits_do_not_depend_on_the_threads(torch_threads):
+    found = []
+    for threads in (1, 2, 3):
+        torch_threads(threads)
+        g = torch.Generator().manual_seed(0)
+        a, b = torch.randn(70, 300, generator=g), torch.randn(300, 33, generator=g)
+        found.append(torch.empty(70, 33))
+        multiply([Product(a, b, found[-1], False)])
+    assert found[0].equal(found[1])
+    assert found[0].equal(found[2])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from celda.engines.call import Call, Engine, Result
+from celda.language import Cell
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,30 @@ class Upstream:
         """
         kept = {} if d_kept is None else {n: d for n, d in zip(call.keep, d_kept, strict=True) if n in call.cell.states}
         return Upstream(d_output, (None,) * len(call.states) if d_last is None else tuple(d_last), kept)
+
+
+class Frame(NamedTuple):
+    """A call without its tensors: they are kept by what may give them back."""
+
+    cell: Cell
+    inputs: tuple[str, ...]
+    weights: tuple[str, ...]
+    reverse: bool
+    start: int
+    keep: tuple[str, ...]
+
+    @staticmethod
+    def of(call: Call) -> Frame:
+        """The frame of a call."""
+        return Frame(call.cell, tuple(call.inputs), tuple(call.weights), call.reverse, call.start, call.keep)
+
+    def filled(self, tensors: Sequence[Tensor], lengths: Tensor | None, resets: Tensor | None) -> Call:
+        """The call with these inputs, states and weights, in this order."""
+        i, s = len(self.inputs), len(self.inputs) + len(self.cell.states)
+        inputs = dict(zip(self.inputs, tensors[:i], strict=True))
+        weights = dict(zip(self.weights, tensors[s:], strict=True))
+        rest = lengths, resets, self.reverse, self.start, self.keep
+        return Call(self.cell, inputs, tuple(tensors[i:s]), weights, *rest)
 
 
 class Passes(NamedTuple):
@@ -62,18 +87,19 @@ class Fused(torch.autograd.Function):
         output = passes.output(passed)
         ctx.save_for_backward(*tensors, call.lengths, call.resets, output)
         # What is returned holds on to this object: kept here, they would hold each other for ever.
-        ctx.shell, ctx.passed = without_tensors(call), replace(passed, final=())
+        ctx.frame, ctx.passed = Frame.of(call), passed
+        final, passed.final = passed.final, ()
         ctx.passes, ctx.reference = passes, reference
         shown = {name: passed.shown(call.cell.named[name]) for name in call.keep}
         ctx.mark_non_differentiable(*(value for name, value in shown.items() if name not in call.cell.states))
         ctx.set_materialize_grads(False)
-        return output, *passed.final, *shown.values()
+        return output, *final, *shown.values()
 
     @staticmethod
     def backward(ctx: Any, d_output: Tensor | None, *d_rest: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradients of every tensor that wants one."""
         *tensors, lengths, resets, _ = ctx.saved_tensors  # torch says where one was changed in place since
-        call, wants = replace(refilled(ctx.shell, tensors), lengths=lengths, resets=resets), ctx.needs_input_grad[3:]
+        call, wants = ctx.frame.filled(tensors, lengths, resets), ctx.needs_input_grad[3:]
         count = len(call.states)
         kept = {name: d for name, d in zip(call.keep, d_rest[count:], strict=True) if d is not None}
         upstream = Upstream(d_output, d_rest[:count], kept)
@@ -92,30 +118,14 @@ def alone(tensor: Tensor, size: Sequence[int]) -> Tensor:
     return found
 
 
-def without_tensors(call: Call) -> Call:
-    """The call with its tensors' names and places alone: they are kept by what may give them back."""
-    nothing = torch.empty(0)
-    states = (nothing,) * len(call.states)
-    return replace(
-        refilled(call, [nothing] * (len(call.inputs) + len(states) + len(call.weights))), lengths=None, resets=None
-    )
-
-
-def refilled(call: Call, tensors: Sequence[Tensor]) -> Call:
-    """The call on other tensors: inputs, states, weights."""
-    i, s = len(call.inputs), len(call.inputs) + len(call.states)
-    inputs = dict(zip(call.inputs, tensors[:i], strict=True))
-    weights = dict(zip(call.weights, tensors[s:], strict=True))
-    return replace(call, inputs=inputs, states=tuple(tensors[i:s]), weights=weights)
-
-
 def again(call: Call, reference: Engine, wanted: Sequence[bool], upstream: Upstream) -> list[Tensor | None]:
     """The gradients that are wanted through `reference`: they can be differentiated once more, and batched."""
     twice = torch.is_grad_enabled()
     with torch.enable_grad():
         # aliases: one tensor may be computed from another, and the way between them is the caller's to count
         tensors = [t.view_as(t) for t in (*call.inputs.values(), *call.states, *call.weights.values())]
-        result = reference(replace(refilled(call, tensors), keep=tuple(upstream.kept)))
+        frame = Frame.of(call)._replace(keep=tuple(upstream.kept))
+        result = reference(frame.filled(tensors, call.lengths, call.resets))
     values, above = (result.output, *result.states), (upstream.output, *upstream.final)
     pairs = [(value, d) for value, d in zip(values, above, strict=True) if d is not None]
     pairs += [(result.kept[name], d) for name, d in upstream.kept.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from celda.language.calculus import Gradient, gradient
 from celda.language.cell import Cell, Term
@@ -264,6 +264,7 @@ class BackwardProgram:
         return tuple(dict.fromkeys(n.name for n in self.nodes if n.op == "state"))
 
 
+@lru_cache(maxsize=1024)
 def _pattern(cell: Cell, weight: str) -> Pattern | None:
     return next(w.pattern for w in cell.weights if w.name == weight)
 

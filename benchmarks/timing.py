@@ -13,6 +13,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 SAMPLE = 0.01  # seconds a sample takes at least: shorter calls are repeated
 TICK = 0.012  # seconds after which the system has counted the time of a thread that is still running
+TRIES = 5  # calls that tell how long one takes, about
 DROPPED = 2  # first rounds that are not counted
 
 
@@ -52,11 +53,15 @@ def interleave(calls: Mapping[Name, Call], repeats: int) -> dict[Name, list[floa
 
 
 def _count(call: Call) -> int:
-    """How many calls make a sample."""
+    """How many calls make a sample; by the fastest of some, as one may have had to wait for a thread to come."""
     call()
+    return max(1, ceil(SAMPLE / min(_seconds(call) for _ in range(TRIES))))
+
+
+def _seconds(call: Call) -> float:
     start = perf_counter()
     call()
-    return max(1, ceil(SAMPLE / (perf_counter() - start)))
+    return perf_counter() - start
 
 
 def _sample(call: Call, count: int) -> float:

@@ -91,11 +91,6 @@ class ForwardProgram:
         return tuple((s, p, pattern) for s, p, pattern in places if pattern is not None)
 
     @cached_property
-    def ahead(self) -> int:
-        """How many blocks of matrices multiply what is given."""
-        return sum(len(q.blocks) for stage in self.stages for q in stage.products if self.is_hoisted(q))
-
-    @cached_property
     def products(self) -> tuple[tuple[Product, int, int, int], ...]:
         """Every product as (product, first block, first map, how many) wherever blocks and maps go on together."""
         return tuple((q, *run) for stage in self.stages for q in stage.products for run in self._runs(q))

@@ -14,7 +14,7 @@ from torch import Tensor
 import celda
 from celda.cells import CELLS
 from celda.engines import Call, cpu, forks, reference
-from celda.engines.cpu import kernels, launches, passes, prepare, products, sums
+from celda.engines.cpu import kernels, launches, passes, prepare, products
 from celda.engines.cpu.kernel import Shape
 from celda.language import cell, diagonal, gate, linear, sigmoid, tanh
 from tests.calls import random_call
@@ -298,7 +298,7 @@ def test_training_and_inference_give_the_same_bits(name):
 def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_share):
     """Products ahead of the loop or in it; threads that share the rows or the units: in tests all of it is small."""
     call = random_call(chosen, steps=4, batch=17, hidden=20)
-    monkeypatch.setattr(sums, "HOIST", (hoist, hoist))
+    monkeypatch.setattr(kernels, "HOIST", hoist)
     monkeypatch.setattr(kernels, "LARGE", -1)
     monkeypatch.setattr(kernels, "FEW", 0 if threads_share == "rows" else 10**9)
     same(gradients(call), gradients(call, engine=reference))

@@ -13,6 +13,7 @@ from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.threads import LINE
 from celda.engines.program import ForwardProgram, ForwardStage, reduction
 from celda.language.expression import Node
+from celda.language.schedule import Product
 
 ADDRESSES = ("offset", "active", "bounds", "bias", "output", "scratch", "stats", "record", "carry", "hoisted")
 
@@ -22,7 +23,8 @@ class ForwardKernel:
 
     Rows are packed: step t has `active[t]` rows, from row `offset[t]` on, the longest sequences first. The output, and
     what is read unit by unit, lie as the caller has them, (T, B, H): `order` says which sequence is the r-th, and where
-    some are `ragged`, the output past their ends is filled with zeros. With `by_rows` each slot takes the rows
+    some are `ragged`, the output past their ends is filled with zeros. With `hoist` the products with what is given are
+    done first, for the rows of all steps, into `hoisted` (rows, maps, padded). With `by_rows` each slot takes the rows
     bounds[slot]..bounds[slot + 1] through all steps and meets nobody; otherwise it takes a share of the units, and all
     meet after every stage.
     """
@@ -49,6 +51,7 @@ class ForwardKernel:
         counter = f.function.args[-1]
         active, offset = f.address("active"), f.address("offset")
         steps, first, direction = f.number("steps"), f.number("first"), f.number("direction")
+        ahead = [self._ahead(k, stage) for k, stage in enumerate(self.program.stages) if self._hoisted(stage)]
         count, ragged = len(stages), b.icmp_signed("!=", f.number("ragged"), I64(0))
 
         def step(s: ir.Value, r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value) -> None:
@@ -62,6 +65,12 @@ class ForwardKernel:
                 e.barrier(counter, threads, b.mul(b.add(b.mul(s, I64(count)), I64(k + 1)), threads))
 
         prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
+        if ahead:  # a slot takes a share of the rows
+            rows, slot, slots = f.whole(offset, steps), f.at["slot"], f.at["slots"]
+            share = [b.udiv(b.mul(k, rows), slots) for k in (slot, b.add(slot, I64(1)))]
+            for products in ahead:
+                b.call(products, [*share, f.block])
+            e.barrier(b.gep(counter, [I64(2 * LINE)], source_etype=I64), slots, slots)
         for_share(f, self._units(), lambda _, *share: e.loop(steps, lambda s, _: step(s, *share)))
         f.finish()
         return self.m
@@ -83,6 +92,68 @@ class ForwardKernel:
         f.finish()
         return f.function
 
+    def _hoisted(self, stage: ForwardStage) -> list[Product]:
+        """The products of a stage that are done ahead of all steps."""
+        return [p for p in stage.products if self.hoist and self.program.is_hoisted(p)]
+
+    def _ahead(self, number: int, stage: ForwardStage) -> ir.Function:
+        """The products of a stage with what is given, for rows r0..r1 of all steps, and the biases with them."""
+        f = Function(self.m, self.shape, self.arguments, f"ahead{number}", ("r0", "r1"))
+        e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, len(stage.maps)
+        maps, products = [self.program.maps.index(m) for m in stage.maps], self._hoisted(stage)
+        reached = [stage.maps.index(m) for m in dict.fromkeys(m for p in products for m in p.maps)]
+        start: ir.Value = I64(0)
+        for units, height in self.shape.tiles(columns):
+            width = units * columns
+
+            def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
+                lane = [b.mul(b.add(j, I64(u)), I64(lanes)) for u in range(units)]
+
+                def rows(r: ir.Value, n: int) -> None:
+                    acc = [self._bias(f, m, lane[u]) for _ in range(n) for u in range(units) for m in maps]
+                    for p in products:
+                        k, take = self.program.given.index(p.operand), self._take(stage, p, units)
+                        stride, moves = f.number(f"given_{k}_stride"), f.number(f"given_{k}_moves")
+                        pointers = []
+                        for q in range(n):
+                            row = b.add(r, I64(q))
+                            still = b.icmp_signed("==", moves, I64(0))  # of a sequence, the same at every step
+                            row = b.select(still, b.urem(row, f.number("batch")), row)
+                            pointers.append(e.at(f.address(f"given_{k}"), b.mul(row, stride)))
+                        panel = self._panel(f, number, stage, p, j, stride)
+                        acc = tile(e, acc, pointers, [(panel, take)], stride, width)
+                    for q in range(n):
+                        for u in range(units):
+                            for c in reached:
+                                there = self._done(f, b.add(r, I64(q)), maps[c], lane[u])
+                                e.store(acc[q * width + u * columns + c], there)
+
+                tiles(f, f.at["r0"], f.at["r1"], height, rows)
+
+            blocks = b.udiv(f.number("padded"), I64(lanes))
+            start, _ = e.loop(b.sub(blocks, I64(units - 1)), block, start=start, step=units)
+        f.finish()
+        return f.function
+
+    def _bias(self, f: Function, m: int, lane: ir.Value) -> ir.Value:
+        """The summed biases of the m-th linear map."""
+        return f.e.load(f.e.at(f.address("bias"), f.e.b.mul(f.number("padded"), I64(m)), lane))
+
+    def _done(self, f: Function, row: ir.Value, m: int, lane: ir.Value) -> ir.Value:
+        """Where the products of the m-th linear map lie that were done ahead."""
+        return f.e.at(f.address("hoisted"), f.plane(row, len(self.program.maps), m), lane)
+
+    def _take(self, stage: ForwardStage, product: Product, units: int) -> list[int]:
+        """The columns of a tile that a product goes to."""
+        return [u * len(stage.maps) + stage.maps.index(m) for u in range(units) for m in product.maps]
+
+    def _panel(
+        self, f: Function, number: int, stage: ForwardStage, product: Product, j: ir.Value, depth: ir.Value
+    ) -> ir.Value:
+        """Where the weights of a product for the unit blocks from `j` on are."""
+        skipped = f.e.b.mul(j, f.e.b.mul(depth, I64(len(product.maps) * self.shape.lanes)))
+        return f.e.at(f.address(f"panel_{number}_{stage.products.index(product)}"), skipped)
+
     def _units(self) -> int:
         """How many unit blocks a share is a multiple of, so that it cuts no tile of any stage."""
         return lcm(*(self.shape.units(max(len(stage.maps), 1)) for stage in self.program.stages))
@@ -97,12 +168,9 @@ class ForwardKernel:
         most = max(most * units for units, most in shapes) * columns
         buffer = b.alloca(e.scalar, size=most * lanes)
         buffer.align = 64
-        padded, hidden = f.number("padded"), f.number("hidden")
         row_of = {p: self._rows(f, p.operand) for p in stage.products}
-        panels = {p: f.address(f"panel_{number}_{k}") for k, p in enumerate(stage.products)}
-        bias, maps = f.address("bias"), [self.program.maps.index(m) for m in stage.maps]
-        hoisted = f.address("hoisted") if self.hoist else None
-        total = len(self.program.maps)
+        maps = [self.program.maps.index(m) for m in stage.maps]
+        ahead = {self.program.maps.index(m) for p in self._hoisted(stage) for m in p.maps}
         if stage.statistics:
             statistics.find(f, stage.statistics, self.program, partial(self._crossed, f), f.at["r0"], f.at["r1"])
         start = f.at["j0"]
@@ -110,26 +178,20 @@ class ForwardKernel:
             width = units * columns
 
             def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
-                masks = [f.mask(b.add(j, I64(u)), hidden) for u in range(units)] if self.hoist else []
-
                 def rows(r: ir.Value, n: int) -> None:
                     acc = []
                     for q in range(n):
                         for u in range(units):
                             lane = b.mul(b.add(j, I64(u)), I64(lanes))
                             for m in maps:
-                                value = e.load(e.at(bias, b.mul(padded, I64(m)), lane))
-                                if hoisted is not None:
-                                    row = b.mul(b.add(f.at["base"], b.add(r, I64(q))), I64(total))
-                                    there = e.at(hoisted, b.mul(b.add(row, I64(m)), hidden), lane)
-                                    value = b.fadd(value, f.masked_load(there, masks[u]))
-                                acc.append(value)
+                                done = self._done(f, b.add(f.at["base"], b.add(r, I64(q))), m, lane)
+                                acc.append(e.load(done) if m in ahead else self._bias(f, m, lane))
                     for p in stage.products:
-                        if self.hoist and self.program.is_hoisted(p):
+                        if p in self._hoisted(stage):
                             continue
                         base, stride, depth = row_of[p]
-                        take = [u * columns + stage.maps.index(m) for u in range(units) for m in p.maps]
-                        panel = e.at(panels[p], b.mul(j, b.mul(depth, I64(len(p.maps) * lanes))))
+                        take = self._take(stage, p, units)
+                        panel = self._panel(f, number, stage, p, j, depth)
                         if self.program.pattern(p):
                             first, depth = f.reached(f"reach_{number}_{stage.products.index(p)}", j, units)
                             base, panel = e.at(base, first), e.at(panel, b.mul(first, I64(len(take) * lanes)))

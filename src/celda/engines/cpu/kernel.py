@@ -74,11 +74,6 @@ class Arguments:
         self.names = tuple(names)
         self.place = {name: k for k, name in enumerate(self.names)}
 
-    @property
-    def panels(self) -> tuple[str, ...]:
-        """The names of panels of weights."""
-        return tuple(name for name in self.names if name.startswith("panel_"))
-
     def pack(self, values: dict[str, int]) -> ctypes.Array:
         """The block in memory; every name must have its value."""
         return (ctypes.c_int64 * len(self.names))(*(values[name] for name in self.names))

@@ -20,6 +20,7 @@ from celda.language.expression import Node
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 ALONE = 2**15  # multiply-adds a step up to which one thread is faster than two that meet
 CELLS = 256  # whose programs and kernels are kept in memory
+HOIST = 2  # sequences up to which the products with what is given are done for all steps at once
 FEW, LARGE = 12, 2**18  # rows a thread has in a step, and weights
 
 
@@ -60,6 +61,12 @@ def share(layout: Layout, weights: int, slots: int) -> tuple[int, int]:
     parts = slots if weights * layout.batch > ALONE else 1
     few = layout.rows < FEW * layout.steps * parts and weights > LARGE
     return parts, parts if layout.batch >= 4 * parts and not few else 1
+
+
+def hoists(program: ForwardProgram, batch: int) -> bool:
+    """Whether the products with what is given are done for all steps at once: a tile of so few rows would read more
+    weights than it multiplies."""
+    return batch <= HOIST and any(program.is_hoisted(q) for stage in program.stages for q in stage.products)
 
 
 @lru_cache(2 * CELLS)

@@ -177,12 +177,10 @@ def forward_launches(
     panels = []
     for s, stage in enumerate(program.stages):
         for k, q in enumerate(stage.products):
-            if not (hoist and program.is_hoisted(q)):
-                depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
-                panels.append((f"panel_{s}_{k}", q.weight, depth, q.blocks, shape.units(len(stage.maps))))
-                sizes[panels[-1][0]] = p * len(q.blocks) * depth
-    constants = dict.fromkeys(kernel.arguments.panels, 0)  # hoisted products need none
-    constants |= {f"given_{k}_stride": width for k, width in enumerate(widths)}
+            depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
+            panels.append((f"panel_{s}_{k}", q.weight, depth, q.blocks, shape.units(len(stage.maps))))
+            sizes[panels[-1][0]] = p * len(q.blocks) * depth
+    constants = {f"given_{k}_stride": width for k, width in enumerate(widths)}
     constants |= {f"given_{k}_moves": int(moving) for k, moving in enumerate(moves)} | {"operand_moves": int(training)}
     size = 8 if shape.dtype == "float64" else 4
 

@@ -14,11 +14,11 @@ from celda.engines.cpu import pool
 from celda.engines.cpu.given import by_unit, read, told
 from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernel import Shape
-from celda.engines.cpu.kernels import backward_program, forward_program, shape_of
+from celda.engines.cpu.kernels import backward_program, forward_program, hoists, shape_of
 from celda.engines.cpu.launches import forward_launches, sweep_launches
 from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.cpu.shield import shielded
-from celda.engines.cpu.sums import WeightGradients, bias_gradients, hoisted, hoists
+from celda.engines.cpu.sums import WeightGradients, bias_gradients
 from celda.engines.derivatives import Upstream
 from celda.engines.program import ForwardProgram
 from celda.language.expression import Node
@@ -87,7 +87,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     given, units = of_call(program, call, layout), by_unit(program, call)
     n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
-    hoist = hoists(program, b, h, widths, dtype)
+    hoist = hoists(program, b)
     ready = forward_launches(program, layout.kind, shape, widths, moves, hoist, tuple(call.weights), training)
     launch = ready.take()
     if training and lease is None:
@@ -97,11 +97,11 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     lease = lease or pool.lease
     record = lease((n, len(program.record), p), dtype)
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
-    ahead = hoisted(program, given, call.weights, layout) if hoist else None
+    ahead = pool.lease((n * len(program.maps) * p if hoist else 0,), dtype)
     values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
     values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)} | told(units, layout)
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
-    values["hoisted"] = 0 if ahead is None else ahead.data_ptr()
+    values["hoisted"] = ahead.tensor.data_ptr()
     launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
     final = layout.final(launch.states, launch.final)
     ready.give_back(launch)

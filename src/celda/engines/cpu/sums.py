@@ -1,4 +1,4 @@
-"""The large products around the kernels: those with the input, ahead, and the gradients of matrices and inputs."""
+"""What is summed up over all rows around the sweep: the gradients of matrices and biases, and with them of inputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from celda.engines.cpu import products
 from celda.engines.cpu.kernels import shape_of
@@ -18,10 +17,6 @@ from celda.language.expression import Node
 from celda.language.schedule import Product
 
 Weights = Mapping[str, Tensor]
-# With fewer sequences than this, the products with the input are done for all steps at once: the first where they have
-# at most so many weights, in bytes, and the second where they have more than a cache holds.
-HOIST = 4, 24
-LARGE = 2**19
 
 
 def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> dict[str, Tensor]:
@@ -43,33 +38,6 @@ def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Te
         found[name] = torch.zeros_like(like)
     there = found[name][first : first + part.shape[0]]
     (there if part.dim() == 1 else there[:, : part.shape[1]]).add_(part)
-
-
-def hoists(program: ForwardProgram, batch: int, hidden: int, widths: tuple[int, ...], dtype: torch.dtype) -> bool:
-    """Whether the products with what is given, of these widths, are worth doing for all steps at once."""
-    large = program.ahead * hidden * max(widths, default=0) * dtype.itemsize > LARGE
-    return program.ahead > 0 and batch < HOIST[large]
-
-
-def hoisted(program: ForwardProgram, given: Sequence[Tensor], weights: Weights, layout: Layout) -> Tensor:
-    """The products with what is given, for all steps at once: (rows, maps, H), of any shape."""
-    n, h, maps, total = layout.rows, layout.hidden, len(program.maps), None
-    for q, block, m, count in program.products:
-        if not program.is_hoisted(q):
-            continue
-        operand, matrix = given[program.given.index(q.operand)], weights[q.weight]
-        rows = matrix if count * h == matrix.shape[0] else matrix[block * h : (block + count) * h]
-        part = linear(operand, rows)
-        if total is None and (operand.shape[0], count) == (n, maps):
-            total = part
-            continue
-        part = part.view(-1, count, h)
-        if operand.shape[0] != n:
-            part = part.repeat(layout.steps, 1, 1)
-        total = given[0].new_zeros(n, maps, h) if total is None else total
-        total.view(n, maps, h)[:, m : m + count] += part
-    assert total is not None  # the program has a product that can be hoisted
-    return total
 
 
 @dataclass

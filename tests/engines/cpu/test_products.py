@@ -15,7 +15,7 @@ DTYPES = (torch.float32, torch.float64)
 @pytest.fixture(autouse=True)
 def always(monkeypatch: pytest.MonkeyPatch):
     """Never torch's library, and always on several threads."""
-    monkeypatch.setattr(products, "SMALL", 10**12)
+    monkeypatch.setattr(products, "largest", lambda: 10**12)
     monkeypatch.setattr(products, "ALONE", -1)
 
 
@@ -76,7 +76,7 @@ def test_only_some_parts_are_computed():
 
 @pytest.mark.parametrize("small", [-1, 10**12], ids=["library", "machine code"])
 def test_no_terms_are_zero(small, monkeypatch):
-    monkeypatch.setattr(products, "SMALL", small)
+    monkeypatch.setattr(products, "largest", lambda: small)
     for adds, expected in ((False, 0.0), (True, 3.0)):
         out = torch.full((4, 5), 3.0)
         multiply([Product(torch.ones(4, 0), torch.ones(0, 5), out, adds)])
@@ -86,7 +86,7 @@ def test_no_terms_are_zero(small, monkeypatch):
 
 @pytest.mark.parametrize("adds", [False, True])
 def test_large_ones_are_left_to_the_library(adds, monkeypatch):
-    monkeypatch.setattr(products, "SMALL", -1)
+    monkeypatch.setattr(products, "largest", lambda: -1)
     monkeypatch.setattr(products.threads, "run", lambda *_: pytest.fail("this was machine code"))
     a, b, out = torch.randn(4, 3), torch.randn(3, 5), torch.full((4, 5), 1.0 if adds else float("nan"))
     multiply([Product(a, b, out, adds)])
@@ -103,3 +103,13 @@ def test_the_bits_do_not_depend_on_the_threads(torch_threads):
         multiply([Product(a, b, found[-1], False)])
     assert found[0].equal(found[1])
     assert found[0].equal(found[2])
+
+
+def test_a_large_product_waits_for_the_small_ones_before_it(monkeypatch):
+    """Of two products into the same place the first sets it, whoever does them."""
+    monkeypatch.setattr(products, "largest", lambda: 15)
+    a, b, c, d = (torch.randn(size, dtype=torch.float64) for size in ((4, 3), (3, 5), (4, 9), (9, 5)))
+    for first, second in (((a, b), (c, d)), ((c, d), (a, b))):
+        out = torch.full((4, 5), float("nan"), dtype=torch.float64)
+        multiply([Product(*first, out, False), Product(*second, out, True)])
+        torch.testing.assert_close(out, a @ b + c @ d)

@@ -1,8 +1,8 @@
 """Products of matrices for the gradients that a sweep leaves: out (m, n) = a (m, d) b (d, n), or added to it.
 
 `a` is read number by number and so may be a matrix that is turned; rows of `b` and `out` are read and written in
-vectors. torch's library is made for large square matrices, and does those: over the small and narrow ones of a layer, a
-few columns of an input say, it takes up to ten times as long.
+vectors. torch's library is made for large square matrices: over the small and narrow ones of a layer, a few columns of
+an input say, it takes up to ten times as long.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from functools import cache
+from math import inf
 from typing import NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ FIELDS = ("a", "a_row", "a_column", "b", "b_row", "out", "out_row", "m", "n", "d
 DEPTH = 256  # terms that are summed up in one go: what is read of `b` meanwhile stays in a cache
 WIDTHS = 4, 2, 1  # vectors a row of a tile
 TALLEST = 8  # rows of a tile
-SMALL = 2**18  # numbers in the smaller two of `a`, `b` and `out`, above which torch's library is as good
+SMALL = 2**18  # see `largest`
 ROWS = 16  # rows that a thread must have: with fewer, the threads share the columns
 ALONE = 2**19  # multiply-adds up to which a second thread costs more than it brings
 
@@ -47,12 +48,14 @@ class Product(NamedTuple):
 
 def multiply(products: Sequence[Product]) -> None:
     """Do the products, one after the other, all of one dtype."""
-    table, work = list[int](), 0
+    table, work, most = list[int](), 0, largest()
     for a, b, out, adds, parts in products:
         (m, depth), n = a.shape, b.shape[1]
         if not depth and not adds:
             out.zero_()
-        elif m * n * depth > SMALL * max(m, n, depth) and not parts:
+        elif m * n * depth > most * max(m, n, depth) and not parts:
+            _run(table, work, out.dtype)  # what goes to the same place before
+            table, work = [], 0
             out.addmm_(a, b, beta=int(adds))
         else:
             size, (a_row, a_column), b_row, out_row = a.element_size(), a.stride(), b.stride(0), out.stride(0)
@@ -61,10 +64,25 @@ def multiply(products: Sequence[Product]) -> None:
                 table += (starts[0] + r0 * a_row * size, a_row, a_column, starts[1] + c0 * size, b_row)
                 table += (starts[2] + (r0 * out_row + c0) * size, out_row, r1 - r0, c1 - c0, depth, not adds)
                 work += (r1 - r0) * (c1 - c0) * depth
+    if products:
+        _run(table, work, products[0].out.dtype)
+
+
+def _run(table: Sequence[int], work: int, dtype: torch.dtype) -> None:
+    """Do what is in the table, the FIELDS of each product; `work` is how many multiply-adds that is."""
     if table:
         arguments = (ctypes.c_int64 * (len(table) + 1))(len(table) // len(FIELDS), *table)
         slots = torch.get_num_threads() if work > ALONE else 1
-        threads.run(_code(products[0].out.dtype).address("products"), ctypes.addressof(arguments), slots)
+        threads.run(_code(dtype).address("products"), ctypes.addressof(arguments), slots)
+
+
+@cache
+def largest() -> float:
+    """How many numbers the smaller two of `a`, `b` and `out` may have: above, torch's library is as good or better.
+
+    On x86 that is Intel's, and on a processor of AMD's slower at any size.
+    """
+    return inf if machine.host().cpu.startswith("znver") else SMALL
 
 
 @cache

@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import celda
 from celda.errors import CeldaError
@@ -160,6 +161,17 @@ def test_without_the_future_of_a_covariate_there_is_no_forecast_but_all_the_rest
     assert any(note.startswith("No forecast of what comes next was made. ") for note in outcome.notes)
     ahead = pd.DataFrame({"ds": pd.date_range("2021-06-03", periods=7), "promotion": 1})
     assert len(forecast_run.predict(tmp_path / "run", table, ahead)) == 7
+
+
+def test_a_device_that_is_not_there_costs_no_former_run(tmp_path):
+    begun = tmp_path / "checkpoints" / "fit.safetensors"
+    begun.parent.mkdir()
+    begun.write_bytes(b"half of it")
+    (tmp_path / "config.json").write_text('{"task": "forecast", "fingerprint": "", "data": null, "parameters": {}}')
+    absent = "mps" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(CeldaError, match=f"device='{absent}' was asked for, but torch finds only"):
+        forecast_run.train(daily(), tmp_path, tiny(device=absent), test_size=14, overwrite=True, quiet=True)
+    assert begun.read_bytes() == b"half of it"
 
 
 def test_a_folder_with_anything_in_it_is_safe(source, tmp_path, done):

@@ -34,6 +34,7 @@ from celda.tasks.phases import fingerprint
 from celda.tasks.run_folder import Outcome, RunFolder
 from celda.tasks.saved_forecaster import TASK
 from celda.tasks.sizes import Sizes, check_held_out, default_test_size
+from celda.training.device import check_device
 
 _KEYS = {"future", "test_size"}  # of the configuration, besides those of every run
 
@@ -62,6 +63,7 @@ def train(
     held_out = default_test_size(h, int(table.lengths.min())) if test_size is None else _test_size(test_size, h)
     check_held_out(table, held_out, "test_size")
     Sizes.derive(forecaster, table.until(-held_out))  # before the folder is made
+    check_device(forecaster.device)
     run = RunFolder.make(Path(folder), overwrite)
     config = {
         "data": _address(source),

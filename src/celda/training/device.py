@@ -13,6 +13,14 @@ from celda.errors import CeldaError
 logging.getLogger("accelerate").setLevel(logging.ERROR)  # its warnings are about clusters, not about this training
 
 
+def check_device(device: str) -> None:
+    """Raise CeldaError where this machine has not the device that is asked for, as in `TrainingConfig.device`."""
+    found = torch.accelerator.current_accelerator() if device != "cpu" and torch.accelerator.is_available() else None
+    kind = "cpu" if found is None else found.type
+    if device not in ("auto", kind):
+        raise CeldaError(f"device={device!r} was asked for, but torch finds only {kind!r} here: write device='auto'.")
+
+
 @contextmanager
 def accelerator_for(device: str, precision: str) -> Iterator[Accelerator]:
     """An Accelerator for `TrainingConfig.device` and `.precision`, for the time of the block.
@@ -33,14 +41,12 @@ def accelerator_for(device: str, precision: str) -> Iterator[Accelerator]:
 
 
 def _make(device: str, precision: str) -> Accelerator:
+    check_device(device)
     cpu = device == "cpu" or not torch.accelerator.is_available()
     try:
         accelerator = Accelerator(cpu=cpu, mixed_precision=precision)
     except ValueError as error:
         raise CeldaError(f"precision={precision!r} cannot be used here ({error}): write precision='no'.") from error
-    found = accelerator.device.type
-    if device not in ("auto", found):
-        raise CeldaError(f"device={device!r} was asked for, but torch finds only {found!r} here: write device='auto'.")
-    if precision == "fp16" and found == "cpu":
+    if precision == "fp16" and accelerator.device.type == "cpu":
         raise CeldaError("precision='fp16' needs a GPU, and there is none here: write precision='bf16' or 'no'.")
     return accelerator

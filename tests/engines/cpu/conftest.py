@@ -1,9 +1,13 @@
 """What the tests of the CPU engine share."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
+
+from celda.engines.cpu import kernels
+from tests.poison import poisoned
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -24,3 +28,12 @@ def torch_threads():
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def harsh(monkeypatch: pytest.MonkeyPatch, torch_threads) -> Iterator[None]:
+    """Two threads for any work, and memory with anything in it."""
+    monkeypatch.setattr(kernels, "ALONE", -1)
+    torch_threads(2)
+    with poisoned():
+        yield

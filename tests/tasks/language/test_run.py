@@ -7,6 +7,7 @@ import sys
 
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import celda
@@ -108,6 +109,13 @@ def test_a_text_in_memory_is_given_again(tmp_path, source):
 def test_a_text_that_cannot_be_learnt_from_leaves_no_folder(source, answer, tmp_path):
     with pytest.raises(CeldaError, match=answer):
         language_run.train(source, tmp_path / "run", tiny(), quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_device_that_is_not_there_leaves_no_folder(source, tmp_path):
+    absent = "mps" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(CeldaError, match=f"device='{absent}' was asked for"):
+        language_run.train(source, tmp_path / "run", tiny(device=absent), quiet=True)
     assert not (tmp_path / "run").exists()
 
 

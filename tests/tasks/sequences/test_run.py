@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.io import wavfile
 from typer.testing import CliRunner
 
@@ -120,6 +121,13 @@ def test_a_class_of_the_test_alone_is_told_before_the_training(texts, tmp_path):
 def test_what_cannot_be_trained_leaves_no_folder(options, texts, tmp_path):
     told = run("train", "classify", texts, "--run", tmp_path / "run", *QUICK, *options, status=1)
     assert options[0] in told or "No word occurs 1000 times" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_device_that_is_not_there_leaves_no_folder(texts, tmp_path):
+    absent = "mps" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(CeldaError, match=f"device='{absent}' was asked for"):
+        sequence_run.train(texts, tmp_path / "run", classifier(device=absent), quiet=True)
     assert not (tmp_path / "run").exists()
 
 

@@ -17,6 +17,7 @@ from celda.language.expression import Node
 from celda.language.schedule import Product
 
 Weights = Mapping[str, Tensor]
+TURNED = 64  # columns up to which turning a gradient back is less than what a vector that is not full costs
 
 
 def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> dict[str, Tensor]:
@@ -55,7 +56,8 @@ class _Total:
         k = operand.shape[1]
         if parts:
             return _Total(operand.new_zeros(m, k), False, parts)
-        turned = not shape_of(operand.dtype, k).whole  # its rows are no whole vectors, and its columns more likely are
+        # its rows would be no whole vectors, and its columns more likely are
+        turned = k < TURNED and not shape_of(operand.dtype, k).whole
         return _Total(operand.new_empty((k, m) if turned else (m, k)), turned, ())
 
     def with_rows(self, g: Tensor, operand: Tensor) -> products.Product:

@@ -25,6 +25,7 @@ from celda.tasks.language.saved import TASK
 from celda.tasks.loading import load
 from celda.tasks.options import from_plain, to_plain
 from celda.tasks.run_folder import Outcome, RunFolder
+from celda.training.device import check_device
 
 _SAMPLE = 1_000  # characters
 
@@ -40,6 +41,7 @@ def train(
     checkpoint is written that `resume` goes on from.
     """
     text = model.read(source)
+    check_device(model.device)
     run = RunFolder.make(Path(folder), overwrite)
     address = None if isinstance(text.source, str) else str(text.source.resolve())
     config = {"data": address, "fingerprint": _fingerprint(text), "parameters": to_plain(model)}

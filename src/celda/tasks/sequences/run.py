@@ -33,6 +33,7 @@ from celda.tasks.sequences.figures import confusion_figure
 from celda.tasks.sequences.options import check_sequence_options
 from celda.tasks.sequences.tagger import Tagger
 from celda.training import History
+from celda.training.device import check_device
 
 _KINDS: dict[str, type[SequenceEstimator]] = {kind.TASK: kind for kind in (Classifier, Tagger)}
 _KEYS = {"test", "test_size"}  # of the configuration, besides those of every run
@@ -65,6 +66,7 @@ def train(
     # What cannot be is told before the training, and before there is a folder.
     estimator.check_learnable(parts[0])
     estimator._targets(parts[1].in_form(parts[0].form), estimator.classes_of(parts[0]))
+    check_device(estimator.device)
     run = RunFolder.make(Path(folder), overwrite)
     config = {
         "data": _address(source),

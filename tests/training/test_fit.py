@@ -15,6 +15,7 @@ from torch.utils.data import TensorDataset
 
 from celda import CeldaError
 from celda.training import TrainingConfig, fit
+from celda.training.device import accelerator_for
 from tests.training.toy import CONFIG, Toy, data, identical, mse, toy, trained, weights
 
 
@@ -263,3 +264,10 @@ def test_an_accelerator_of_the_user_stays_as_it_is(no_accelerator):
 def test_no_accelerator_is_left_behind(no_accelerator):
     trained()
     assert Accelerator(cpu=True, mixed_precision="bf16").mixed_precision == "bf16"
+
+
+def test_a_device_that_accelerate_does_not_take_is_told(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with pytest.raises(CeldaError, match="device='cuda' was asked for"), accelerator_for("cuda", "no"):
+        pass

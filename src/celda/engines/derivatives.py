@@ -56,8 +56,8 @@ class Frame(NamedTuple):
 
 
 class Passes(NamedTuple):
-    """The two passes of an engine. What the first leaves for the second has `final`, the last states, and
-    `shown(node)`, a value that was kept, in memory of its own."""
+    """The two passes of an engine. What the first leaves for the second has `final`, the last states, which are taken
+    from it, and `shown(node)`, a value that was kept, in memory of its own."""
 
     forward: Callable[[Call, Sequence[bool]], Any]  # which inputs, states and weights want a gradient
     output: Callable[[Any], Tensor]  # (T, B, H), no view of another tensor

@@ -15,10 +15,13 @@ logging.getLogger("accelerate").setLevel(logging.ERROR)  # its warnings are abou
 
 def check_device(device: str) -> None:
     """Raise CeldaError where this machine has not the device that is asked for, as in `TrainingConfig.device`."""
-    found = torch.accelerator.current_accelerator() if device != "cpu" and torch.accelerator.is_available() else None
-    kind = "cpu" if found is None else found.type
-    if device not in ("auto", kind):
-        raise CeldaError(f"device={device!r} was asked for, but torch finds only {kind!r} here: write device='auto'.")
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if device not in ("auto", "cpu", there := "cpu" if found is None else found.type):
+        raise _absent(device, there)
+
+
+def _absent(device: str, there: str) -> CeldaError:
+    return CeldaError(f"device={device!r} was asked for, but torch finds only {there!r} here: write device='auto'.")
 
 
 @contextmanager
@@ -41,12 +44,14 @@ def accelerator_for(device: str, precision: str) -> Iterator[Accelerator]:
 
 
 def _make(device: str, precision: str) -> Accelerator:
-    check_device(device)
     cpu = device == "cpu" or not torch.accelerator.is_available()
     try:
         accelerator = Accelerator(cpu=cpu, mixed_precision=precision)
     except ValueError as error:
         raise CeldaError(f"precision={precision!r} cannot be used here ({error}): write precision='no'.") from error
-    if precision == "fp16" and accelerator.device.type == "cpu":
+    found = accelerator.device.type
+    if device not in ("auto", found):  # whoever chose otherwise: accelerate heeds variables of the environment
+        raise _absent(device, found)
+    if precision == "fp16" and found == "cpu":
         raise CeldaError("precision='fp16' needs a GPU, and there is none here: write precision='bf16' or 'no'.")
     return accelerator

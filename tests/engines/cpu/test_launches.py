@@ -10,7 +10,7 @@ import torch
 
 from celda.cells import CELLS
 from celda.engines import forks, reference
-from celda.engines.cpu import kernels, launches, passes, prepare
+from celda.engines.cpu import kernels, launches, passes, prepare, products
 from celda.engines.cpu.kernel import Shape
 from tests.calls import random_call
 from tests.engines.cpu.passes import (
@@ -108,9 +108,13 @@ def test_training_and_inference_give_the_same_bits(name):
 @pytest.mark.parametrize("chosen", [CELLS["lstm"], leaky], ids=lambda c: c.name)
 @pytest.mark.parametrize("hoist", [0, 10**9])
 @pytest.mark.parametrize("threads_share", ["rows", "units"])
-def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_share):
-    """Products ahead of the loop or in it; threads that share the rows or the units: in tests all of it is small."""
+@pytest.mark.parametrize("library", ["all", "some", "none"])
+def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_share, library):
+    """Products ahead of the loop or in it; threads that share the rows or the units; gradients by torch's library or by
+    machine code: in tests all of it is small."""
     call = random_call(chosen, steps=4, batch=17, hidden=20)
+    largest = {"all": -1, "some": 20 * 20, "none": 10**9}[library]
+    monkeypatch.setattr(products, "largest", lambda: largest)
     monkeypatch.setattr(kernels, "HOIST", hoist)
     monkeypatch.setattr(kernels, "LARGE", -1)
     monkeypatch.setattr(kernels, "FEW", 0 if threads_share == "rows" else 10**9)

@@ -1,13 +1,19 @@
 """Products of matrices by machine code."""
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from celda.engines.cpu import products
+from celda.engines.cpu import machine, noise, products
 from celda.engines.cpu.products import Product, multiply
 from tests.tolerances import TOLERANCES
 
+LARGEST = products.largest
 SIZES = (1, 2, 7, 16, 17, 33, 64, 70, 130)
 DTYPES = (torch.float32, torch.float64)
 
@@ -16,7 +22,7 @@ DTYPES = (torch.float32, torch.float64)
 def always(monkeypatch: pytest.MonkeyPatch):
     """Never torch's library, and always on several threads."""
     monkeypatch.setattr(products, "largest", lambda: 10**12)
-    monkeypatch.setattr(products, "ALONE", -1)
+    monkeypatch.setattr(products, "WORTH", -1)
 
 
 def inside(*size: int, dtype: torch.dtype, edge: float) -> tuple[Tensor, Tensor]:
@@ -93,13 +99,14 @@ def test_large_ones_are_left_to_the_library(adds, monkeypatch):
     torch.testing.assert_close(out, a @ b + (1 if adds else 0))
 
 
-def test_the_bits_do_not_depend_on_the_threads(torch_threads):
+@pytest.mark.parametrize(("m", "n"), [(70, 33), (7, 130)], ids=["rows shared", "columns shared"])
+def test_the_bits_do_not_depend_on_the_threads(torch_threads, m, n):
     found = []
     for threads in (1, 2, 3):
         torch_threads(threads)
         g = torch.Generator().manual_seed(0)
-        a, b = torch.randn(70, 300, generator=g), torch.randn(300, 33, generator=g)
-        found.append(torch.empty(70, 33))
+        a, b = torch.randn(m, 300, generator=g), torch.randn(300, n, generator=g)
+        found.append(torch.empty(m, n))
         multiply([Product(a, b, found[-1], False)])
     assert found[0].equal(found[1])
     assert found[0].equal(found[2])
@@ -113,3 +120,49 @@ def test_a_large_product_waits_for_the_small_ones_before_it(monkeypatch):
         out = torch.full((4, 5), float("nan"), dtype=torch.float64)
         multiply([Product(*first, out, False), Product(*second, out, True)])
         torch.testing.assert_close(out, a @ b + c @ d)
+
+
+@pytest.mark.parametrize(("cpu", "expected"), [("znver4", float("inf")), ("sapphirerapids", products.SMALL)])
+def test_which_products_are_the_librarys(cpu, expected, monkeypatch):
+    host = replace(machine.host(), cpu=cpu)
+    monkeypatch.setattr(machine, "host", lambda: host)
+    assert LARGEST.__wrapped__() == expected
+
+
+@pytest.fixture
+def hasty():
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def at_once(function, cached, count=6, rounds=8) -> list:
+    """What `count` threads get that call a function whose code nobody has yet."""
+    found = []
+    for _ in range(rounds):
+        cached.cache_clear()
+        meet = threading.Barrier(count)
+        with ThreadPoolExecutor(count) as pool:
+            found += pool.map(lambda _, meet=meet: (meet.wait(), function())[1], range(count))
+    return found
+
+
+def test_threads_that_need_the_code_at_once(hasty, monkeypatch):
+    """All but one of them has the code alone, and may not let go of it while it runs."""
+    monkeypatch.setattr(products, "WORTH", 10**12)  # each on its own thread
+    a, b = torch.randn(300, 300), torch.randn(300, 300)
+
+    def product() -> Tensor:
+        out = torch.empty(300, 300)
+        multiply([Product(a, b, out, False)])
+        return out
+
+    for out in at_once(product, products._code):
+        torch.testing.assert_close(out, a @ b, rtol=1e-4, atol=1e-3)
+
+
+def test_threads_that_need_the_code_of_masks_at_once(hasty):
+    expected = noise.pieces(1, 200_000, 0)
+    assert all(found.equal(expected) for found in at_once(lambda: noise.pieces(1, 200_000, 0), noise._code))

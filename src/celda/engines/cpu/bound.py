@@ -55,7 +55,7 @@ class Bound:
         self._kept = {name: self._program.record.index(cell.named[name]) for name in keep}
         self._layout = layout = plain(steps, batch, hidden, shape.lanes, reverse)
         self._hoist = hoists(self._program, batch)
-        self._ahead = layout.rows * len(self._program.maps) * layout.padded if self._hoist else 0
+        self._ahead = layout.rows * len(self._program.maps) * layout.padded
         self._sizes = self._program, layout.kind, shape, (width,), (True,), self._hoist, arrays, False
         self._initial = tuple(f"{state} at 0" for state in cell.states)
         self._zeros: dict[str, Tensor | None] = dict.fromkeys(self._initial)
@@ -77,9 +77,9 @@ class Bound:
         launch = ready.take()
         rows = x.resolve_neg().contiguous().view(layout.rows, -1)
         output = pool.empty(x, layout.steps, layout.batch, layout.hidden)
-        ahead = pool.lease((self._ahead,), x.dtype)
+        ahead = pool.lease((self._ahead,), x.dtype) if self._hoist else None
         values = {"given_0": rows.data_ptr(), "output": output.data_ptr(), "record": 0, "time": 0}
-        values["hoisted"] = ahead.tensor.data_ptr()
+        values["hoisted"] = 0 if ahead is None else ahead.tensor.data_ptr()
         if self._operands:
             operands = x.new_empty(len(self._operands), layout.batch, layout.padded)
             values |= {name: operand.data_ptr() for name, operand in zip(self._operands, operands, strict=True)}

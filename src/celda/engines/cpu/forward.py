@@ -51,7 +51,7 @@ class ForwardKernel:
         counter = f.function.args[-1]
         active, offset = f.address("active"), f.address("offset")
         steps, first, direction = f.number("steps"), f.number("first"), f.number("direction")
-        ahead = [self._ahead(k, stage) for k, stage in enumerate(self.program.stages) if self._hoisted(stage)]
+        hoisted = [self._ahead(k, stage) for k, stage in enumerate(self.program.stages) if self._hoisted(stage)]
         count, ragged = len(stages), b.icmp_signed("!=", f.number("ragged"), I64(0))
 
         def step(s: ir.Value, r0: ir.Value, r1: ir.Value, j0: ir.Value, j1: ir.Value, threads: ir.Value) -> None:
@@ -65,10 +65,10 @@ class ForwardKernel:
                 e.barrier(counter, threads, b.mul(b.add(b.mul(s, I64(count)), I64(k + 1)), threads))
 
         prepare.call(f, b.gep(counter, [I64(LINE)], source_etype=I64))
-        if ahead:  # a slot takes a share of the rows
+        if hoisted:  # a slot takes a share of the rows
             rows, slot, slots = f.whole(offset, steps), f.at["slot"], f.at["slots"]
             share = [b.udiv(b.mul(k, rows), slots) for k in (slot, b.add(slot, I64(1)))]
-            for products in ahead:
+            for products in hoisted:
                 b.call(products, [*share, f.block])
             e.barrier(b.gep(counter, [I64(2 * LINE)], source_etype=I64), slots, slots)
         for_share(f, self._units(), lambda _, *share: e.loop(steps, lambda s, _: step(s, *share)))
@@ -125,7 +125,7 @@ class ForwardKernel:
                     for q in range(n):
                         for u in range(units):
                             for c in reached:
-                                there = self._done(f, b.add(r, I64(q)), maps[c], lane[u])
+                                there = self._begun(f, b.add(r, I64(q)), maps[c], lane[u])
                                 e.store(acc[q * width + u * columns + c], there)
 
                 tiles(f, f.at["r0"], f.at["r1"], height, rows)
@@ -139,7 +139,7 @@ class ForwardKernel:
         """The summed biases of the m-th linear map."""
         return f.e.load(f.e.at(f.address("bias"), f.e.b.mul(f.number("padded"), I64(m)), lane))
 
-    def _done(self, f: Function, row: ir.Value, m: int, lane: ir.Value) -> ir.Value:
+    def _begun(self, f: Function, row: ir.Value, m: int, lane: ir.Value) -> ir.Value:
         """Where the products of the m-th linear map lie that were done ahead."""
         return f.e.at(f.address("hoisted"), f.plane(row, len(self.program.maps), m), lane)
 
@@ -170,7 +170,7 @@ class ForwardKernel:
         buffer.align = 64
         row_of = {p: self._rows(f, p.operand) for p in stage.products}
         maps = [self.program.maps.index(m) for m in stage.maps]
-        ahead = {self.program.maps.index(m) for p in self._hoisted(stage) for m in p.maps}
+        begun = {self.program.maps.index(m) for p in self._hoisted(stage) for m in p.maps}  # ahead, with their biases
         if stage.statistics:
             statistics.find(f, stage.statistics, self.program, partial(self._crossed, f), f.at["r0"], f.at["r1"])
         start = f.at["j0"]
@@ -184,8 +184,10 @@ class ForwardKernel:
                         for u in range(units):
                             lane = b.mul(b.add(j, I64(u)), I64(lanes))
                             for m in maps:
-                                done = self._done(f, b.add(f.at["base"], b.add(r, I64(q))), m, lane)
-                                acc.append(e.load(done) if m in ahead else self._bias(f, m, lane))
+                                row = b.add(f.at["base"], b.add(r, I64(q)))
+                                acc.append(
+                                    e.load(self._begun(f, row, m, lane)) if m in begun else self._bias(f, m, lane)
+                                )
                     for p in stage.products:
                         if p in self._hoisted(stage):
                             continue

@@ -64,8 +64,11 @@ def share(layout: Layout, weights: int, slots: int) -> tuple[int, int]:
 
 
 def hoists(program: ForwardProgram, batch: int) -> bool:
-    """Whether the products with what is given are done for all steps at once: a tile of so few rows would read more
-    weights than it multiplies."""
+    """Whether the products with what is given are done for all steps at once.
+
+    In the time loop a tile has a row a sequence, and reads a weight for as many multiplications; ahead of it the steps
+    are rows too.
+    """
     return batch <= HOIST and any(program.is_hoisted(q) for stage in program.stages for q in stage.products)
 
 

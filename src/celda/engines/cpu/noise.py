@@ -26,7 +26,8 @@ def pieces(seed: int, count: int, below: int) -> Tensor:
     found = torch.empty(blocks * block, dtype=torch.bool)
     arguments = (ctypes.c_int64 * 4)(seed, below, blocks, found.data_ptr())
     slots = torch.get_num_threads() if count > ALONE else 1
-    threads.run(_code().address("noise"), ctypes.addressof(arguments), slots)
+    code = _code()  # held: of two threads that compile it at once, one has it alone
+    threads.run(code.address("noise"), ctypes.addressof(arguments), slots)
     return found[:count]
 
 

@@ -97,11 +97,11 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     lease = lease or pool.lease
     record = lease((n, len(program.record), p), dtype)
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
-    ahead = pool.lease((n * len(program.maps) * p if hoist else 0,), dtype)
+    ahead = pool.lease((n * len(program.maps) * p,), dtype) if hoist else None
     values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
     values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)} | told(units, layout)
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
-    values["hoisted"] = ahead.tensor.data_ptr()
+    values["hoisted"] = 0 if ahead is None else ahead.tensor.data_ptr()
     launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
     final = layout.final(launch.states, launch.final)
     ready.give_back(launch)

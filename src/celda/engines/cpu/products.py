@@ -29,7 +29,7 @@ WIDTHS = 4, 2, 1  # vectors a row of a tile
 TALLEST = 8  # rows of a tile
 SMALL = 2**18  # see `largest`
 ROWS = 16  # rows that a thread must have: with fewer, the threads share the columns
-ALONE = 2**19  # multiply-adds up to which a second thread costs more than it brings
+WORTH = 2**19  # multiply-adds in all up to which a second thread costs more than it brings
 
 
 class Product(NamedTuple):
@@ -47,7 +47,11 @@ class Product(NamedTuple):
 
 
 def multiply(products: Sequence[Product]) -> None:
-    """Do the products, one after the other, all of one dtype."""
+    """Do the products, all of one dtype.
+
+    Those that go to the same place come in their order, and must be of the same sizes; none may read what another
+    writes. (No thread waits for the others in between.)
+    """
     table, work, most = list[int](), 0, largest()
     for a, b, out, adds, parts in products:
         (m, depth), n = a.shape, b.shape[1]
@@ -72,15 +76,17 @@ def _run(table: Sequence[int], work: int, dtype: torch.dtype) -> None:
     """Do what is in the table, the FIELDS of each product; `work` is how many multiply-adds that is."""
     if table:
         arguments = (ctypes.c_int64 * (len(table) + 1))(len(table) // len(FIELDS), *table)
-        slots = torch.get_num_threads() if work > ALONE else 1
-        threads.run(_code(dtype).address("products"), ctypes.addressof(arguments), slots)
+        slots = torch.get_num_threads() if work > WORTH else 1
+        code = _code(dtype)  # held: of two threads that compile it at once, one has it alone
+        threads.run(code.address("products"), ctypes.addressof(arguments), slots)
 
 
 @cache
 def largest() -> float:
-    """How many numbers the smaller two of `a`, `b` and `out` may have: above, torch's library is as good or better.
+    """How many numbers the smallest of `a`, `b` and `out` may have; above, torch's library does the product.
 
-    On x86 that is Intel's, and on a processor of AMD's slower at any size.
+    On x86 torch has Intel's library. On a processor of AMD's our code was faster at any size; on others the library is
+    as fast or faster with large matrices (of ARM's no figures are known).
     """
     return inf if machine.host().cpu.startswith("znver") else SMALL
 

@@ -102,7 +102,13 @@ def profile(ready: Ready) -> dict[str, list[float]]:
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """What the user asks for."""
     made = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
-    made.add_argument("--cell", default="lstm", choices=NAMES, metavar="CELL", help="of those measured (default: lstm)")
+    made.add_argument(
+        "--cell",
+        default="lstm",
+        choices=NAMES,
+        metavar="CELL",
+        help=f"lstm by default, or one of {', '.join(map(repr, NAMES))}",
+    )
     made.add_argument(
         "--shape",
         type=int,
@@ -111,7 +117,11 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         metavar=("T", "B", "I", "H"),
         help="a shape, instead of three that are typical; may be given again",
     )
-    return made.parse_args(given)
+    chosen = made.parse_args(given)
+    for sizes in chosen.shape or ():
+        if min(sizes) < 1:
+            made.error(f"--shape {' '.join(map(str, sizes))} has nothing to compute: write four numbers of at least 1")
+    return chosen
 
 
 def main() -> None:

@@ -20,3 +20,9 @@ def test_a_cell_and_shapes_can_be_asked_for():
     chosen = profile.arguments(["--cell", "gru", "--shape", "1", "2", "3", "4", "--shape", "5", "6", "7", "8"])
     assert (chosen.cell, chosen.shape) == ("gru", [[1, 2, 3, 4], [5, 6, 7, 8]])
     assert profile.arguments([]).cell == "lstm"
+
+
+def test_a_shape_without_anything_in_it_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        profile.arguments(["--shape", "0", "1", "2", "3"])
+    assert "--shape 0 1 2 3 has nothing to compute: write four numbers of at least 1" in capsys.readouterr().err

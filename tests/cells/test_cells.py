@@ -294,5 +294,7 @@ def test_find():
     def mine(x, h):
         return x + h
 
-    with pytest.raises(CeldaError, match="mine is a plain function: write @cell above its def"):
+    with pytest.raises(CeldaError, match="mine is no cell yet: write @cell above the def"):
         find(mine)
+    with pytest.raises(CeldaError, match=r"dict is no cell yet.* or give the name of one"):
+        find(dict)

@@ -46,7 +46,10 @@ def find(cell: str | Cell) -> Cell:
         return cell
     if not isinstance(cell, str) or cell not in CELLS:
         if callable(cell):
-            raise CeldaError(f"{getattr(cell, '__name__', 'That')} is a plain function: write @cell above its def.")
+            raise CeldaError(
+                f"{getattr(cell, '__name__', 'That')} is no cell yet: write @cell above the def of a function of its "
+                "equations, or give the name of one, such as 'lstm'."
+            )
         near = get_close_matches(str(cell), CELLS, 1)
         hint = (
             f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(CELLS)}; or give one of your own (@cell)."

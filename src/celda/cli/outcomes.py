@@ -52,8 +52,9 @@ def show_outcome(outcome: Outcome, data: str | None = None) -> None:
     """
     columns = list(outcome.scores.columns)
     rows = [(name, *(_number(v) for v in values)) for name, *values in outcome.scores.itertuples()]
-    held_out = f"Test: {outcome.windows:,} {outcome.what} that the model had not seen"
-    title = held_out if data is None else f"{data}: {outcome.windows:,} {outcome.what}"
+    what = outcome.what.removesuffix("s") if outcome.windows == 1 else outcome.what
+    held_out = f"Test: {outcome.windows:,} {what} that the model had not seen"
+    title = held_out if data is None else f"{data}: {outcome.windows:,} {what}"
     show(table(title, ("model", *columns), rows, numbers=columns), "")
     show(*outcome.notes)
     if outcome.files:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from celda.training.interruption import Interruption
-from tests.training.toy import CONFIG, identical, mse, toy, trained, weights
+from tests.training.toy import CONFIG, contrary, identical, mse, toy, trained, weights
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="os.kill is another thing there")
 
@@ -42,11 +42,11 @@ def test_ctrl_c_writes_a_checkpoint_to_resume_from(tmp_path, whole, at):
 
 
 def test_ctrl_c_restores_the_best_weights():
-    config = CONFIG.model_copy(update={"learning_rate": 1.5, "epochs": 30, "schedule": "constant", "warmup": 0.0})
-    model, history = trained(config, loss=interrupting(6 * 12 + 2))
+    config = CONFIG.model_copy(update={"learning_rate": 0.1, "epochs": 30, "schedule": "constant", "warmup": 0.0})
+    model, history = trained(config, loss=interrupting(6 * 12 + 2), valid=contrary())
     assert history.interrupted
     assert history.best_epoch < len(history.epochs) == 12
-    best, _ = trained(config.model_copy(update={"epochs": history.best_epoch}))
+    best, _ = trained(config.model_copy(update={"epochs": history.best_epoch}), valid=contrary())
     assert identical(weights(model), weights(best))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from celda import CeldaError
 from celda.training import checkpoint, forget
-from tests.training.toy import CONFIG, data, identical, mse, toy, trained, weights
+from tests.training.toy import CONFIG, contrary, data, identical, mse, toy, trained, weights
 
 FASTER = CONFIG.model_copy(update={"learning_rate": 0.5})
 STEPS = 16  # four epochs of four batches, as in CONFIG
@@ -34,9 +34,9 @@ def breaking(at):
     return loss
 
 
-def broken(run, at, config=CONFIG):
+def broken(run, at, config=CONFIG, **options):
     with pytest.raises(Breakdown):
-        trained(config, loss=breaking(at), run=run)
+        trained(config, loss=breaking(at), run=run, **options)
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +134,11 @@ def test_tied_weights_and_buffers_are_resumed(tmp_path):
 
 
 def test_the_best_weights_are_resumed(tmp_path):
-    config = CONFIG.model_copy(update={"learning_rate": 1.5, "epochs": 12, "schedule": "constant", "warmup": 0.0})
-    expected, history = trained(config)
+    config = CONFIG.model_copy(update={"learning_rate": 0.1, "epochs": 12, "schedule": "constant", "warmup": 0.0})
+    expected, history = trained(config, valid=contrary())
     assert history.best_epoch < 12
-    broken(tmp_path, at=6 * 11 + 2, config=config)  # in the last epoch
-    model, _ = trained(config, run=tmp_path, resume=True)
+    broken(tmp_path, at=6 * 11 + 2, config=config, valid=contrary())  # in the last epoch
+    model, _ = trained(config, run=tmp_path, resume=True, valid=contrary())
     assert identical(weights(model), weights(expected))
 
 

@@ -45,16 +45,23 @@ def data(samples=29, seed=2, slow=None):
     return Slow(*tensors, seconds=slow) if slow is not None else TensorDataset(*tensors)
 
 
+def contrary(samples=13, seed=3):
+    """What a model does the worse at, the more it learns from `data`: the best epoch comes early, whatever the bits."""
+    x, y = data(samples, seed).tensors
+    return TensorDataset(x, -y)
+
+
 def mse(model, batch):
     x, y = batch
     return nn.functional.mse_loss(model(x), y)
 
 
 def trained(config=CONFIG, *, model=None, loss=mse, train=None, valid=True, **options):
-    """A model after `fit`, and the history."""
+    """A model after `fit`, and the history. `valid`: whether there is a validation set, or that set."""
     model = model or toy()
     train = data() if train is None else train
-    history = fit(model, loss, train, data(13, 3) if valid else None, config, quiet=True, **options)
+    valid = data(13, 3) if valid is True else valid or None
+    history = fit(model, loss, train, valid, config, quiet=True, **options)
     return model, history
 
 

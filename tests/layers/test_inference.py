@@ -11,6 +11,7 @@ from celda.cells import CELLS
 from celda.engines import cpu
 from celda.engines.cpu import launches
 from celda.language import weight_drop
+from tests.tolerances import TOLERANCES
 
 
 def layer_of(name, **options):
@@ -176,3 +177,17 @@ def test_its_memory_is_given_back():
     gc.collect()
     assert not any(one() for one in held)  # what is remembered of the sizes holds none of the memory
     same(*both(layer, inputs_of(layer)[0]))
+
+
+@torch.no_grad()
+def test_a_call_follows_the_weights_as_they_are():
+    """From one call to the next, and from one layer to another of the same sizes, whose kernels work in the same
+    memory; torch counts no change that is made through `data`."""
+    layers = [celda.LSTM(5, 17) for _ in range(2)]
+    peer, x = torch.nn.LSTM(5, 17), torch.randn(6, 1, 5)
+    for layer in layers * 4:
+        for array in layer.parameters():
+            array.data.view(-1)[torch.randint(array.numel(), ())] += 1
+        peer.load_state_dict(layer.state_dict())
+        for _ in range(2):
+            torch.testing.assert_close(layer(x)[0], peer(x)[0], **TOLERANCES["cpu", torch.float32])

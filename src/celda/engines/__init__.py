@@ -196,7 +196,7 @@ def _any_hindrance(tensors: Sequence[Tensor]) -> str | None:
 def empty_cache() -> None:
     """Give back the memory that engines keep for the next calls, as `torch.cuda.empty_cache` does.
 
-    It is at most about 1.2 GiB on the CPU: buffers of training passes, and what calls of small layers work in. Compiled
+    It is at most about 1.3 GiB on the CPU: buffers of training passes, and what calls of small layers work in. Compiled
     kernels stay.
     """
     if cpu := sys.modules.get("celda.engines.cpu"):

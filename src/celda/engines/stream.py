@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+_is_compiling = torch.compiler.is_compiling  # found once: `onlooker` is asked at every step of a stream
+_is_any_autocast_enabled = torch._C._is_any_autocast_enabled
+_are_functorch_transforms_active = torch._C._are_functorch_transforms_active
+_len_torch_dispatch_stack = torch._C._len_torch_dispatch_stack
+
 
 class Stream(Protocol):
     """The layers of a stack with their states, which stay there from step to step.
@@ -44,10 +49,10 @@ class Bound(Protocol):
 
 def onlooker() -> str | None:
     """What is at work now that must see operations of torch, in words; None: nothing, and a stream may run."""
-    if torch.compiler.is_compiling():
+    if _is_compiling():
         return "the model is being compiled"
-    if torch._C._is_any_autocast_enabled():
+    if _is_any_autocast_enabled():
         return "torch.autocast decides the dtype"
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if _are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return "torch.func transforms see through torch operations only"
-    return "a dispatch mode looks on" if torch._C._len_torch_dispatch_stack() else None
+    return "a dispatch mode looks on" if _len_torch_dispatch_stack() else None

@@ -93,16 +93,14 @@ class Stepper:
     def __call__(self, x: Tensor, **inputs: Tensor) -> Tensor:
         """The output of the next step: (B, I) in, (B, H) out; further inputs are (B, width)."""
         given = (x, *map(inputs.get, self._further)) if inputs else (x,)
-        if len(inputs) != len(self._further) or self.layer._trace is not None:
-            return self._layer(x, inputs)
-        if onlooker() is not None:
+        if len(inputs) != len(self._further) or self.layer._trace is not None or onlooker() is not None:
             return self._layer(x, inputs)
         stream, kind = self._bound(), self._kind  # in this order: the layer may have another dtype by now
+        if stream is None:
+            return self._layer(x, inputs)
         for value, size in zip(given, self._sizes):  # noqa: B905  (counted above, and here every microsecond is felt)
             if type(value) is not Tensor or value.shape != size or value.dtype is not kind or not value.is_cpu:
                 return self._layer(x, inputs)
-        if stream is None:
-            return self._layer(x, inputs)
         if self._state is not None:
             stream.write(structure.widened(self.layer.cell, self._state, self.layer.hidden_size))
             self._state = None

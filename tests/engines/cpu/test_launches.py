@@ -1,6 +1,7 @@
 """The passes in other parts, on other threads and processors, and with other sequences: always the same."""
 
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -107,16 +108,18 @@ def test_training_and_inference_give_the_same_bits(name):
 
 @pytest.mark.parametrize("chosen", [CELLS["lstm"], leaky], ids=lambda c: c.name)
 @pytest.mark.parametrize("hoist", [0, 10**9])
-@pytest.mark.parametrize("threads_share", ["rows", "units"])
+@pytest.mark.parametrize("threads_share", ["rows", "units", "what is ahead"])
 @pytest.mark.parametrize("library", ["all", "some", "none"])
 def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_share, library):
-    """Products ahead of the loop or in it; threads that share the rows or the units; gradients by torch's library or by
-    machine code: in tests all of it is small."""
+    """Products ahead of the loop or in it; threads that share the rows or the units, or no more than what is ahead of
+    the loop; gradients by torch's library or by machine code: in tests all of it is small."""
     call = random_call(chosen, steps=4, batch=17, hidden=20)
     largest = {"all": -1, "some": 20 * 20, "none": 10**9}[library]
     monkeypatch.setattr(products, "largest", lambda: largest)
     monkeypatch.setattr(kernels, "HOIST", hoist)
     monkeypatch.setattr(kernels, "LARGE", -1)
+    monkeypatch.setattr(kernels, "WORTH", -1)
+    monkeypatch.setattr(kernels, "ALONE", 10**9 if threads_share == "what is ahead" else -1)
     monkeypatch.setattr(kernels, "FEW", 0 if threads_share == "rows" else 10**9)
     same(gradients(call), gradients(call, engine=reference))
 
@@ -164,12 +167,14 @@ def test_a_launch_that_waited_takes_nothing_from_the_call_before(name):
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_a_large_launch_does_not_wait(monkeypatch):
-    monkeypatch.setattr(launches, "LARGEST", 0)
-    ready = launches.Ready(lambda: pytest.fail("made"))
-    launch = SimpleNamespace(bytes=1, _lease=None)
-    ready.give_back(launch)
-    assert not ready._waiting
-    monkeypatch.setattr(launches, "LARGEST", 1)
-    ready.give_back(launch)
-    assert ready.take() is launch
+def test_few_large_launches_wait(monkeypatch):
+    """Of all sizes together, the latest; the largest do not wait at all."""
+    monkeypatch.setattr(launches, "_large", deque(maxlen=2))
+    ready, other = (launches.Ready(lambda: None) for _ in range(2))
+    one, two, three, largest = (
+        SimpleNamespace(bytes=n, _lease=None) for n in (*[launches.LARGEST] * 3, launches.LARGEST + 1)
+    )
+    for owner, launch in ((ready, one), (other, two), (ready, three), (ready, largest)):
+        owner.give_back(launch)
+    assert [other.take(), other.take()] == [two, None]
+    assert [ready.take(), ready.take()] == [three, None]

@@ -79,6 +79,24 @@ def test_a_forward_panel(dtype, lanes, slots):
         _untouched(whole)
 
 
+@pytest.mark.parametrize("columns", [1, 16, 19])
+def test_a_panel_follows_every_bit_of_the_weights(columns):
+    """What lies there already is not written again; a zero of the other sign, or another NaN, does not lie there."""
+    shape, hidden = _shape("float32", 16, 17), 17
+    weight, fresh = torch.zeros(hidden, columns), torch.full((2, 32 * columns), torch.nan)
+    jobs, again = (prepare.Jobs(shape, hidden, 32) for _ in range(2))
+    jobs.forward_panel(fresh[0].data_ptr(), "w", columns, (0,), 1)
+    again.forward_panel(fresh[1].data_ptr(), "w", columns, (0,), 1)
+    bits = weight.view(torch.int32)
+    for new in (-(2**31), 1, 0x7FC00000, 0x7FC00001, 0x3F800000):  # -0.0, the smallest number, two NaNs, 1.0
+        for row, column in ((0, 0), (15, columns // 2), (16, columns - 1)):
+            bits[row, column] = new
+            fresh[1].fill_(torch.nan)
+            for each in (jobs, again):
+                _run(shape, hidden, each, 2, w=weight)
+            assert torch.equal(*fresh.view(torch.int32))
+
+
 @pytest.mark.parametrize(("dtype", "lanes"), SIZES)
 @pytest.mark.parametrize("slots", [1, 3])
 def test_a_backward_panel(dtype, lanes, slots):

@@ -9,7 +9,18 @@ from math import lcm
 from llvmlite import ir
 
 from celda.engines.cpu import prepare, statistics
-from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, read_names, tile, tiles
+from celda.engines.cpu.kernel import (
+    I64,
+    NUMBERS,
+    Arguments,
+    Function,
+    Shape,
+    for_share,
+    read_names,
+    tile,
+    tiles,
+    unit_groups,
+)
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.threads import LINE
 from celda.engines.program import BackwardProgram, reduction
@@ -129,47 +140,42 @@ class BackwardKernel:
         if wanted := self.program.stages[number].statistics:
             find = partial(statistics.find, f, wanted, self.program, partial(self._row, f), f.at["r0"], f.at["r1"])
             e.when(b.icmp_signed("==", f.at["end"], I64(0)), find)
-        start = f.at["j0"]
-        for units, height in shapes:
-            width = units * columns
 
-            def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
-                def rows(r: ir.Value, n: int) -> None:
-                    acc = [e.const(0.0)] * (n * width)
-                    for runs, together in self._groups(products):
-                        first, reached = I64(0), None
-                        if self.program.pattern(products[together[0]]):
-                            first, reached = f.reached(f"reach_{number}_{together[0]}", j, units)
-                        whole, done = sum(count for _, count in runs), 0
-                        for m, count in runs:
-                            column = b.add(b.mul(hidden, I64(m)), first)
-                            pointers = [
-                                e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), column) for i in range(n)
-                            ]
-                            skipped = b.mul(b.add(b.mul(j, I64(whole)), I64(done * units)), b.mul(hidden, I64(lanes)))
-                            skipped = b.add(skipped, b.mul(first, I64(units * lanes)))
-                            take = [
-                                (e.at(panels[q], skipped), [u * columns + q for u in range(units)]) for q in together
-                            ]
-                            depth = b.mul(hidden, I64(count)) if reached is None else reached
-                            depth = b.mul(f.at["multiply"], depth)
-                            acc, done = tile(e, acc, pointers, take, depth, width), done + count
-                    for place, value in enumerate(acc):
-                        e.store(value, e.at(buffer, place * lanes))
-                    given = [f.at[x] for x in ("part", "s", "t", "base", "before", "n_before")]
-                    args = [*given, r, j, I64(n), I64(units), buffer, f.block]
-                    if finish is None:
+        def group(j: ir.Value, units: int, height: int) -> None:
+            def rows(r: ir.Value, n: int) -> None:
+                acc = [e.const(0.0)] * (n * units * columns)
+                for runs, together in self._groups(products):
+                    first, reached = I64(0), None
+                    if self.program.pattern(products[together[0]]):
+                        first, reached = f.reached(f"reach_{number}_{together[0]}", j, units)
+                    whole, done = sum(count for _, count in runs), 0
+                    for m, count in runs:
+                        column = b.add(b.mul(hidden, I64(m)), first)
+                        pointers = [
+                            e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), column) for i in range(n)
+                        ]
+                        skipped = b.mul(b.add(b.mul(j, I64(whole)), I64(done * units)), b.mul(hidden, I64(lanes)))
+                        skipped = b.add(skipped, b.mul(first, I64(units * lanes)))
+                        take = [(e.at(panels[q], skipped), [u * columns + q for u in range(units)]) for q in together]
+                        depth = b.mul(hidden, I64(count)) if reached is None else reached
+                        depth = b.mul(f.at["multiply"], depth)
+                        acc, done = tile(e, acc, pointers, take, depth, units * columns), done + count
+                for place, value in enumerate(acc):
+                    e.store(value, e.at(buffer, place * lanes))
+                given = [f.at[x] for x in ("part", "s", "t", "base", "before", "n_before")]
+                args = [*given, r, j, I64(n), I64(units), buffer, f.block]
+                if finish is None:
+                    b.call(inner, args)
+                    return
+                with b.if_else(b.icmp_signed("==", f.at["end"], I64(0))) as (goes_on, ends):
+                    with goes_on:
                         b.call(inner, args)
-                        return
-                    with b.if_else(b.icmp_signed("==", f.at["end"], I64(0))) as (goes_on, ends):
-                        with goes_on:
-                            b.call(inner, args)
-                        with ends:
-                            b.call(finish, args)
+                    with ends:
+                        b.call(finish, args)
 
-                tiles(f, f.at["r0"], f.at["r1"], height, rows)
+            tiles(f, f.at["r0"], f.at["r1"], height, rows)
 
-            start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
+        unit_groups(f, shapes, group)
         f.finish()
         return f.function
 

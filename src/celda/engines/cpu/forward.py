@@ -8,7 +8,18 @@ from math import lcm
 from llvmlite import ir
 
 from celda.engines.cpu import prepare, statistics
-from celda.engines.cpu.kernel import I64, NUMBERS, Arguments, Function, Shape, for_share, read_names, tile, tiles
+from celda.engines.cpu.kernel import (
+    I64,
+    NUMBERS,
+    Arguments,
+    Function,
+    Shape,
+    for_share,
+    read_names,
+    tile,
+    tiles,
+    unit_groups,
+)
 from celda.engines.cpu.maths import POINTWISE
 from celda.engines.cpu.threads import LINE
 from celda.engines.program import ForwardProgram, ForwardStage, reduction
@@ -173,40 +184,35 @@ class ForwardKernel:
         begun = {self.program.maps.index(m) for p in self._hoisted(stage) for m in p.maps}  # ahead, with their biases
         if stage.statistics:
             statistics.find(f, stage.statistics, self.program, partial(self._crossed, f), f.at["r0"], f.at["r1"])
-        start = f.at["j0"]
-        for units, height in shapes:
-            width = units * columns
 
-            def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
-                def rows(r: ir.Value, n: int) -> None:
-                    acc = []
-                    for q in range(n):
-                        for u in range(units):
-                            lane = b.mul(b.add(j, I64(u)), I64(lanes))
-                            for m in maps:
-                                row = b.add(f.at["base"], b.add(r, I64(q)))
-                                acc.append(
-                                    e.load(self._begun(f, row, m, lane)) if m in begun else self._bias(f, m, lane)
-                                )
-                    for p in stage.products:
-                        if p in self._hoisted(stage):
-                            continue
-                        base, stride, depth = row_of[p]
-                        take = self._take(stage, p, units)
-                        panel = self._panel(f, number, stage, p, j, depth)
-                        if self.program.pattern(p):
-                            first, depth = f.reached(f"reach_{number}_{stage.products.index(p)}", j, units)
-                            base, panel = e.at(base, first), e.at(panel, b.mul(first, I64(len(take) * lanes)))
-                        pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]
-                        acc = tile(e, acc, pointers, [(panel, take)], depth, width)
-                    for k, value in enumerate(acc):
-                        e.store(value, e.at(buffer, k * lanes))
-                    given = [f.at[name] for name in ("s", "t", "base")]
-                    b.call(epilogue, [*given, r, j, I64(n), I64(units), buffer, f.block])
+        def group(j: ir.Value, units: int, height: int) -> None:
+            def rows(r: ir.Value, n: int) -> None:
+                acc = []
+                for q in range(n):
+                    for u in range(units):
+                        lane = b.mul(b.add(j, I64(u)), I64(lanes))
+                        for m in maps:
+                            row = b.add(f.at["base"], b.add(r, I64(q)))
+                            acc.append(e.load(self._begun(f, row, m, lane)) if m in begun else self._bias(f, m, lane))
+                for p in stage.products:
+                    if p in self._hoisted(stage):
+                        continue
+                    base, stride, depth = row_of[p]
+                    take = self._take(stage, p, units)
+                    panel = self._panel(f, number, stage, p, j, depth)
+                    if self.program.pattern(p):
+                        first, depth = f.reached(f"reach_{number}_{stage.products.index(p)}", j, units)
+                        base, panel = e.at(base, first), e.at(panel, b.mul(first, I64(len(take) * lanes)))
+                    pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]
+                    acc = tile(e, acc, pointers, [(panel, take)], depth, units * columns)
+                for k, value in enumerate(acc):
+                    e.store(value, e.at(buffer, k * lanes))
+                given = [f.at[name] for name in ("s", "t", "base")]
+                b.call(epilogue, [*given, r, j, I64(n), I64(units), buffer, f.block])
 
-                tiles(f, f.at["r0"], f.at["r1"], height, rows)
+            tiles(f, f.at["r0"], f.at["r1"], height, rows)
 
-            start, _ = e.loop(b.sub(f.at["j1"], I64(units - 1)), block, start=start, step=units)
+        unit_groups(f, shapes, group)
         f.finish()
         return f.function
 

@@ -332,6 +332,23 @@ def tiles(f: Function, begin: ir.Value, end: ir.Value, most: int, body: Callable
     b.position_at_end(after)
 
 
+def unit_groups(f: Function, shapes: Sequence[tuple[int, int]], body: Callable[[ir.Value, int, int], object]) -> None:
+    """Call `body(first unit block, how many, most rows)` over the unit blocks j0..j1, in tiles of these `shapes`.
+
+    Every other step "s" begins with the last: the weights that a step multiplied last are then still in a cache.
+    """
+    e, b, start, end = f.e, f.e.b, f.at["j0"], f.at["j1"]
+    odd = b.trunc(f.at["s"], I1)
+    for units, height in shapes:
+        groups = b.udiv(b.sub(end, start), I64(units))
+        ends = b.add(b.add(start, start), b.mul(b.sub(groups, I64(1)), I64(units)))  # the first and the last, added
+
+        def group(j: ir.Value, _: object, units: int = units, height: int = height, ends: ir.Value = ends) -> None:
+            body(b.select(odd, b.sub(ends, j), j), units, height)
+
+        start, _ = e.loop(b.sub(end, I64(units - 1)), group, start=start, step=units)
+
+
 def for_share(f: Function, units: int, body: Callable[..., object]) -> None:
     """Call `body(part, first row, end, first unit block, end, how many threads meet)` for each part that a slot has.
 

@@ -20,6 +20,7 @@ from celda.language.expression import Node
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 ALONE = 2**15  # multiply-adds a step up to which one thread is faster than two that meet
 CELLS = 256  # whose programs and kernels are kept in memory
+WORTH = 2**20  # multiply-adds ahead of all steps up to which a second thread costs more than it brings
 HOIST = 2  # sequences up to which the products with what is given are done for all steps at once
 FEW, LARGE = 12, 2**18  # rows a thread has in a step, and weights
 
@@ -52,15 +53,18 @@ class Compiled:
     code: jit.Compiled
 
 
-def share(layout: Layout, weights: int, slots: int) -> tuple[int, int]:
-    """How many of `slots` threads run a step, and into how many ranges the rows are cut: as many, or one if they share
-    the units.
+def share(layout: Layout, weights: int, ahead: int, slots: int) -> tuple[int, int, bool]:
+    """How many of `slots` threads run a launch, into how many ranges the rows are cut, and whether a thread takes
+    ranges; or else all share the units.
 
-    `weights` are multiplied with a row a step.
+    `weights` are multiplied with a row a step, and so many of them `ahead` of all steps. Where a step is little work,
+    one thread does them all, when the others have helped with what is done ahead.
     """
-    parts = slots if weights * layout.batch > ALONE else 1
-    few = layout.rows < FEW * layout.steps * parts and weights > LARGE
-    return parts, parts if layout.batch >= 4 * parts and not few else 1
+    if weights * layout.batch <= ALONE:
+        return (slots if layout.rows * ahead > WORTH else 1), 1, True
+    few = layout.rows < FEW * layout.steps * slots and weights > LARGE
+    chunks = slots if layout.batch >= 4 * slots and not few else 1
+    return slots, chunks, chunks == slots
 
 
 def hoists(program: ForwardProgram, batch: int) -> bool:

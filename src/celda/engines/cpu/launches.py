@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -25,10 +26,11 @@ from celda.engines.cpu.statistics import PARTS
 from celda.engines.program import BackwardProgram, ForwardProgram
 from celda.language import Pattern
 
-# At most 192 MiB wait for the next calls, of both passes; beside the work of a larger launch, making it is little.
-LARGEST = 3 * 2**19  # bytes of a launch that waits
-WAITING = 2  # launches of the same sizes
-SIZES = 32  # for which launches wait
+# At most 320 MiB wait for the next calls, of both passes; beside the work of a launch larger yet, making it is little.
+LARGE, LARGEST = 3 * 2**19, 2**24  # bytes of a launch; up to the latter it waits
+WAITING = 2  # launches of the same sizes that wait
+SIZES = 32  # for which they do
+LARGE_ONES = 8  # that wait, of all sizes together
 
 
 class _Known(NamedTuple):
@@ -43,7 +45,7 @@ class _Known(NamedTuple):
 class Launch:
     """A kernel with memory for `sizes` elements of each name, side by side; for one call at a time.
 
-    `weights`: how many numbers are multiplied with a row in a step.
+    `weights`: how many numbers are multiplied with a row in a step; `ahead`: how many of them before all steps.
     """
 
     # what a kernel leaves in its buffers, until the next call
@@ -52,8 +54,10 @@ class Launch:
     stacked: list[tuple[Tensor, ...]]  # the same, each as (1, B, H)
     sums: Tensor  # backward: of the adjoints of each linear map and learned vector (slots, maps + vectors, H)
 
-    def __init__(self, kernel: Compiled, kind: Kind, shape: Shape, sizes: dict[str, int], weights: int) -> None:
-        self.kernel, self._kind, self._shape, self._weights = kernel, kind, shape, weights
+    def __init__(
+        self, kernel: Compiled, kind: Kind, shape: Shape, sizes: dict[str, int], weights: int, ahead: int = 0
+    ) -> None:
+        self.kernel, self._kind, self._shape, self._weights, self._ahead = kernel, kind, shape, weights, ahead
         self._tables: list[object] = []
         self._begin: dict[str, int] = {}
         total = 0
@@ -115,9 +119,9 @@ class Launch:
         """Write to the block what the layout and the threads decide."""
         if missing := self._new - layout.numbers.keys() - values.keys():
             raise TypeError(f"the kernel must be told {', '.join(sorted(missing))}")
-        parts, chunks = share(layout, self._weights, slots)
+        parts, chunks, by_rows = share(layout, self._weights, self._ahead, slots)
         bounds = layout.bounds(chunks, begin, end)
-        told = {"by_rows": int(chunks == parts), "chunks": chunks, "bounds": bounds.data_ptr()}
+        told = {"by_rows": int(by_rows), "chunks": chunks, "bounds": bounds.data_ptr()}
         for name, value in {**layout.numbers, **told}.items():
             self._block[self._place[name]] = value
         known = _Known(layout, (begin, end, slots), parts, bounds)
@@ -139,21 +143,31 @@ class Ready:
 
     def take(self) -> Launch:
         """One that nobody else has."""
-        try:
+        with suppress(IndexError):
             return self._waiting.pop()
-        except IndexError:
-            return self._make()
+        for ready, launch in reversed(tuple(_large)):
+            if ready is self:
+                with suppress(ValueError):  # another thread took it
+                    _large.remove((ready, launch))
+                    return launch
+        return self._make()
 
     def give_back(self, launch: Launch) -> None:
         """The call has ended."""
-        if launch.bytes <= LARGEST:
+        if launch.bytes <= LARGE:
             self._waiting.append(launch)
+        elif launch.bytes <= LARGEST:
+            _large.append((self, launch))
+
+
+_large: deque[tuple[Ready, Launch]] = deque(maxlen=LARGE_ONES)  # those that wait, the latest last
 
 
 def forget() -> None:
     """Let go of all launches that wait."""
     forward_launches.cache_clear()
     sweep_launches.cache_clear()
+    _large.clear()
 
 
 @lru_cache(maxsize=SIZES)
@@ -183,9 +197,10 @@ def forward_launches(
     constants = {f"given_{k}_stride": width for k, width in enumerate(widths)}
     constants |= {f"given_{k}_moves": int(moving) for k, moving in enumerate(moves)} | {"operand_moves": int(training)}
     size = 8 if shape.dtype == "float64" else 4
+    ahead = hoist * len(program.maps) * h * sum(widths)
 
     def make() -> Launch:
-        launch = Launch(kernel, kind, shape, sizes, len(program.maps) * h * (h + sum(widths)))
+        launch = Launch(kernel, kind, shape, sizes, len(program.maps) * h * (h + sum(widths)), ahead)
         jobs, address = launch.jobs, launch.address
         for state in cell.states:
             for turn in range(2 if ragged else 1):

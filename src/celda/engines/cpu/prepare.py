@@ -2,7 +2,8 @@
 
 A panel holds what one tile multiplies, end to end. It goes by groups of unit blocks, as many as a tile takes at once;
 what is left over at the end goes one by one. All of it is a list of jobs that the kernel's own threads work off when
-they begin.
+they begin. Of a forward panel only what differs from what lies there is written: in inference the weights are those of
+the call before, bit for bit, and to see that takes less than to write them.
 """
 
 from __future__ import annotations
@@ -119,7 +120,10 @@ def call(f: Function, counter: ir.Value) -> None:
 
 
 def module(shape: Shape) -> ir.Module:
-    """`prepare(slot, slots, jobs, how many, hidden, padded)`: of a job, a slot does every slots-th block of units."""
+    """`prepare(slot, slots, jobs, how many, hidden, padded)`: of a job, a slot does its share of the unit blocks.
+
+    They lie side by side: where threads share the units, they are about those that the slot goes on to multiply.
+    """
     m = ir.Module("prepare")
     parts = [_forward(m, shape), _backward(m, shape), _rows(m, shape)]
     function = ir.Function(m, SIGNATURE, "prepare")
@@ -137,7 +141,8 @@ def module(shape: Shape) -> ir.Module:
             def block(j: ir.Value, _: object) -> None:
                 b.call(part, [j, *fields, hidden, padded, table])
 
-            e.loop(blocks, block, start=slot, step=slots)
+            first, end = (b.udiv(b.mul(k, blocks), slots) for k in (slot, b.add(slot, I64(1))))
+            e.loop(end, block, start=first)
 
         for number, part in enumerate(parts):
             e.when(b.icmp_signed("==", kind, I64(number)), partial(each_block, part))
@@ -222,19 +227,29 @@ def _forward(m: ir.Module, shape: Shape) -> ir.Function:
         first = b.add(b.mul(f.whole(at["places"], k), at["hidden"]), lane)
         rows = [e.at(at["source"], b.mul(b.add(first, r), columns)) for r in inside]
         target = e.at(start, b.mul(b.add(b.mul(unit, at["count"]), k), I64(lanes)))
-        put = lambda column, c: e.store(  # noqa: E731
-            column if mask is None else b.select(mask, column, e.const(0.0)), e.at(target, b.mul(c, stride))
-        )
+
+        def put(vectors: list[ir.Value], c: ir.Value) -> None:
+            places = [e.at(target, b.mul(b.add(c, I64(q)), stride)) for q in range(len(vectors))]
+            vectors = [new if mask is None else b.select(mask, new, e.const(0.0)) for new in vectors]
+            differs = e.iconst(0)
+            for new, place in zip(vectors, places, strict=True):
+                bits = [b.bitcast(value, e.ivector) for value in (new, e.load(place))]
+                differs = b.or_(differs, b.xor(*bits))
+
+            def write() -> None:
+                for new, place in zip(vectors, places, strict=True):
+                    e.store(new, place)
+
+            e.when(b.not_(e.all(b.icmp_signed("==", differs, e.iconst(0)))), write)
 
         def square(c: ir.Value, _: object) -> None:
-            for q, column in enumerate(transposed(e, [e.load(e.at(row, c)) for row in rows])):
-                put(column, b.add(c, I64(q)))
+            put(transposed(e, [e.load(e.at(row, c)) for row in rows]), c)
 
         def single(c: ir.Value, _: object) -> None:
             column = ir.Constant(e.vector, ir.Undefined)
             for r, row in enumerate(rows):
                 column = b.insert_element(column, e.load_scalar(e.at(row, c)), I32(r))
-            put(column, c)
+            put([column], c)
 
         c, _ = e.loop(b.sub(columns, I64(lanes - 1)), square, step=lanes)
         e.loop(columns, single, start=c)

@@ -7,7 +7,7 @@ output are new.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,6 +22,7 @@ from celda.engines.cpu.launches import Launch, forward_launches
 from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.shield import shielded
 
+Step = Callable[[Sequence[Tensor], int, Tensor], None]  # inputs, time, memory for the output
 WORTH = 2**17  # multiply-adds a step and layer below which a second thread costs more than it brings
 
 
@@ -32,18 +33,18 @@ class Streaming:
     def __init__(self, calls: Sequence[Call]) -> None:
         with torch.inference_mode(False), torch.no_grad():  # its buffers may be written to in any mode
             *self._below, self._last = (_Layer(call) for call in calls)
-        self._new = partial(self._last.output.new_empty, *self._last.output.shape)
-        self._turn = 0
+        self._new = partial(torch.empty_like, self._last.output)
+        self._steps, self._turn = self._last.steps, 0
 
     def step(self, inputs: Sequence[Tensor], time: int) -> Tensor:
         """The output of the last layer, (B, H), for the inputs of the cell, (B, width) each."""
         turn = self._turn
+        self._turn = 1 - turn
         for layer in self._below:
-            layer.step(turn, inputs, time, layer.output)
+            layer.steps[turn](inputs, time, layer.output)
             inputs = [layer.shown, *inputs[1:]]
         y: Tensor = self._new()
-        self._last.step(turn, inputs, time, y)
-        self._turn = 1 - turn
+        self._steps[turn](inputs, time, y)
         return y
 
     @shielded
@@ -105,23 +106,21 @@ class _Layer:
         odd = {"steps": 2, "first": 1, "direction": -1, "offset": offset.data_ptr(), "active": active.data_ptr()}
         self._blocks = [kernel.arguments.pack(values), kernel.arguments.pack(values | odd)]
         code, self._rows = kernel.code.address("kernel"), (bounds, offset, active)
-        self._run = [threads.bound(code, ctypes.addressof(block), parts) for block in self._blocks]
-        place = kernel.arguments.place
-        self.step = self._step(
-            place["output"], place["time"], [place[f"given_{k}"] for k in range(len(self._program.given))]
-        )
+        runs = [threads.bound(code, ctypes.addressof(block), parts) for block in self._blocks]
+        self.steps = [
+            self._step(kernel.arguments.place, block, run) for block, run in zip(self._blocks, runs, strict=True)
+        ]
 
-    def _step(self, output_at: int, time_at: int, given_at: list[int]) -> Callable[..., None]:
-        """`step(turn, inputs, time, output)`: from the states of `turn`, 0 or 1, to those of the other.
+    def _step(self, places: Mapping[str, int], block: ctypes.Array[ctypes.c_int64], run: Callable[[], None]) -> Step:
+        """A step from the states of one turn to those of the other.
 
         All that it looks up is bound here: a step takes a few microseconds.
         """
-        (even, run_even), (odd, run_odd) = zip(self._blocks, self._run, strict=True)
-        order = [*zip(given_at, self._order, strict=True)]
+        output_at, time_at = places["output"], places["time"]
+        order = [(places[f"given_{k}"], number) for k, number in enumerate(self._order)]
         expressions = None if self._plain else self._values
 
-        def step(turn: int, inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
-            block, run = (odd, run_odd) if turn else (even, run_even)
+        def step(inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
             if expressions is not None:
                 inputs = expressions(inputs, time)
             held = []

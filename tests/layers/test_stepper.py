@@ -121,8 +121,19 @@ def widen(layer):
     layer.float()
 
 
+class Doubled(torch.nn.Module):
+    def forward(self, value):
+        return 2 * value
+
+
+def compute(layer):
+    """The last array is no longer among the layer's parameters; those before it are as they were."""
+    *_, (name, _) = layer.named_parameters()
+    torch.nn.utils.parametrize.register_parametrization(layer, name, Doubled())
+
+
 @pytest.mark.parametrize("engine", ["reference", "cpu"])
-@pytest.mark.parametrize("change", [halve, replace, load, widen])
+@pytest.mark.parametrize("change", [halve, replace, load, widen, compute])
 def test_weights_that_change_between_steps_are_used(change, engine):
     layer, _ = layer_of("lstm", engine=engine)
     x = torch.randn(STEPS, BATCH, WIDTH)

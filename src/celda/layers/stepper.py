@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from celda.layers.recurrent import Recurrent
 
 _STEPS = re.compile("[0-9]{1,18}")  # how many are done, in a file
-_VERSION, _ADDRESS = attrgetter("_version"), methodcaller("data_ptr")
 
 
 class Stepper:
@@ -137,9 +135,12 @@ class Stepper:
         if self._stream is None:
             return self._bind()
         arrays = self._arrays()
-        if [*map(_ADDRESS, arrays)] == self._addresses and [*map(_VERSION, arrays)] == self._versions:
-            return self._stream
-        return self._bind()
+        if len(arrays) != len(self._held):
+            return self._bind()
+        for array, address, version in zip(arrays, self._addresses, self._versions):  # noqa: B905  (counted above)
+            if array.data_ptr() != address or array._version != version:  # type: ignore[union-attr]  # none is None
+                return self._bind()
+        return self._stream
 
     def _bind(self) -> Stream | None:
         """Have the stream made, where the engine has one."""
@@ -161,8 +162,8 @@ class Stepper:
                 )
             )
         self._arrays = layer._parameters.values
-        self._held = [*self._arrays()]  # so that no other comes to the same address
-        self._versions, self._addresses = [*map(_VERSION, self._held)], [*map(_ADDRESS, self._held)]
+        self._held: list[Any] = [*self._arrays()]  # so that no other comes to the same address
+        self._addresses, self._versions = [a.data_ptr() for a in self._held], [a._version for a in self._held]
         self._stream = layer.plan().stream(calls)
         return self._stream
 

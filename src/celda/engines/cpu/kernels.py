@@ -18,7 +18,7 @@ from celda.language import Cell
 from celda.language.expression import Node
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-ALONE = 2**15  # multiply-adds a step up to which one thread is faster than two that meet
+ALONE = 2**15  # what a step costs up to which one thread is faster than two that meet: a weight read, or multiplied
 CELLS = 256  # whose programs and kernels are kept in memory
 WORTH = 2**20  # multiply-adds ahead of all steps up to which a second thread costs more than it brings
 HOIST = 2  # sequences up to which the products with what is given are done for all steps at once
@@ -60,7 +60,7 @@ def share(layout: Layout, weights: int, ahead: int, slots: int) -> tuple[int, in
     `weights` are multiplied with a row a step, and so many of them `ahead` of all steps. Where a step is little work,
     one thread does them all, when the others have helped with what is done ahead.
     """
-    if weights * layout.batch <= ALONE:
+    if (weights - ahead) * (layout.batch + 1) < ALONE:
         return (slots if layout.rows * ahead > WORTH else 1), 1, True
     few = layout.rows < FEW * layout.steps * slots and weights > LARGE
     chunks = slots if layout.batch >= 4 * slots and not few else 1

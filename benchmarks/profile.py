@@ -24,13 +24,9 @@ from celda.cells import CELLS
 from celda.engines.cpu import launches, passes, products
 
 SHAPES = Shape(100, 1, 64, 64), Shape(200, 64, 16, 128), Shape(100, 64, 512, 512)
-PARTS = (
-    "forward kernel",
-    "backward kernel",
-    "gradients of weights and inputs",
-    "around the kernels",
-    "layer and autograd",
-)
+FORWARD, BACKWARD, PRODUCTS = "forward kernel", "backward kernel", "gradients of weights and inputs"
+AROUND, LAYER = "around the kernels", "layer and autograd"
+PARTS = FORWARD, BACKWARD, PRODUCTS, AROUND, LAYER
 ROUNDS, WARM = 25, 3
 
 
@@ -71,9 +67,9 @@ class Clock:
 
     def kernel(self) -> str:
         """Which kernel is run: by the pass that runs it, or the part that has one."""
-        if self._running[-1] == PARTS[2]:
-            return PARTS[2]
-        return "backward kernel" if "backward pass" in self._running else "forward kernel"
+        if self._running[-1] == PRODUCTS:
+            return PRODUCTS
+        return BACKWARD if "backward pass" in self._running else FORWARD
 
 
 def profile(ready: Ready) -> dict[str, list[float]]:
@@ -86,13 +82,13 @@ def profile(ready: Ready) -> dict[str, list[float]]:
         clock = Clock()
         with (
             mock.patch.object(launches.threads, "run", clock.watched(launches.threads.run, clock.kernel)),
-            mock.patch.object(products, "multiply", clock.watched(products.multiply, PARTS[2])),
+            mock.patch.object(products, "multiply", clock.watched(products.multiply, PRODUCTS)),
             mock.patch("celda.engines.cpu.function.forward", clock.watched(passes.forward, "forward pass")),
             mock.patch("celda.engines.cpu.function.sweep", clock.watched(passes.sweep, "backward pass")),
-            clock.part(PARTS[4]),
+            clock.part(LAYER),
         ):
             ready.call()
-        clock.seconds[PARTS[3]] = clock.seconds.pop("forward pass") + clock.seconds.pop("backward pass")
+        clock.seconds[AROUND] = clock.seconds.pop("forward pass") + clock.seconds.pop("backward pass")
         for name in PARTS:
             found[name].append(clock.seconds[name])
         found["whole"].append(sum(clock.seconds.values()))

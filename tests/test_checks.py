@@ -1,6 +1,9 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
+import celda
 from celda.checks import whole_number
 
 
@@ -18,3 +21,18 @@ def test_others_are_none(value):
 def test_the_least_is_the_callers():
     assert whole_number(0, least=0) == 0
     assert whole_number(6, least=7) is None
+
+
+def test_a_warning_names_the_line_of_the_caller():
+    for made in (celda.LSTM, partial(celda.Recurrent, "gru")):
+        with pytest.warns(UserWarning, match="no effect with num_layers=1") as told:
+            made(3, 4, dropout=0.5)
+        assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize("made", [celda.LSTM, celda.RNN, partial(celda.Recurrent, "gru")])
+def test_a_misspelt_option_is_recognised(made):
+    with pytest.raises(TypeError, match="There is no option 'zonout': did you mean 'zoneout'"):
+        made(3, 4, zonout=0.1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        made(3, 4, colour=0.1)

@@ -1,7 +1,17 @@
 """Checks of what a user gives that every part needs."""
 
+from __future__ import annotations
+
+import functools
+import inspect
 import operator
-from typing import Any
+import sys
+import warnings
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
 
 
 def whole_number(value: Any, least: int = 1) -> int | None:
@@ -13,3 +23,25 @@ def whole_number(value: Any, least: int = 1) -> int | None:
     except TypeError:
         return None
     return number if number >= least else None
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside of Celda that the call came from."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "celda":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
+
+
+def suggesting(init: Callable[P, None]) -> Callable[P, None]:
+    """An `__init__` whose TypeError for a misspelt option names the one that was meant."""
+    known = [*inspect.signature(init).parameters][1:]
+
+    @functools.wraps(init)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
+        for name in kwargs:
+            if name not in known and (close := get_close_matches(name, known, n=1)):
+                raise TypeError(f"There is no option {name!r}: did you mean {close[0]!r}?")
+        init(*args, **kwargs)
+
+    return checked

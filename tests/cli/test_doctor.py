@@ -32,7 +32,7 @@ def test_it_says_what_kernels_are_made_with_and_for_and_that_the_engines_agree(t
     assert "the gpu engine has not run on a GPU yet" in text
     assert f"{tmp_path / 'kernels'}, which can be written" in text
     assert "the reference agrees with torch.nn.LSTM" in text
-    assert "on the cpu engine, compiled in" in text
+    assert "on the cpu engine, compiled anew in" in text
     assert "s, agrees with the reference here" in text
     assert "CELDA_ENGINE" not in text
 

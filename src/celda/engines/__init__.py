@@ -107,8 +107,7 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
         return Plan("reference", f"{_by(engine, asked)} was asked for")
     tensors = (x, *others)
     fused = asked if asked != "auto" else "gpu" if x.is_cuda else "cpu"
-    hindrance = (_gpu_hindrance if fused == "gpu" else _cpu_hindrance)(x, tensors)
-    if hindrance is None:
+    if (stopped := hindrance(fused, x, others)) is None:
         if x.numel() == 0:
             return Plan("reference", "the batch is empty, so there is nothing to compute")
         if fused == "gpu":
@@ -117,9 +116,14 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
         make = _fused if seen else _fused_once  # a compiler cannot look into a cache
         return make(engine, asked, forked(), seen)
     if engine == fused:
-        raise CeldaError(f"{_by(engine, asked)} was asked for, but {hindrance}: write engine='auto'.")
+        raise CeldaError(f"{_by(engine, asked)} was asked for, but {stopped}: write engine='auto'.")
     unheeded = f"{_by(engine, asked)} cannot be followed: " if asked == fused else ""
-    return Plan("reference", f"{unheeded}torch operations in a loop, because {hindrance}")
+    return Plan("reference", f"{unheeded}torch operations in a loop, because {stopped}")
+
+
+def hindrance(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> str | None:
+    """Why the engine "cpu" or "gpu" cannot run the input `x` and what else a call is given; None where it can."""
+    return (_gpu_hindrance if engine == "gpu" else _cpu_hindrance)(x, (x, *others))
 
 
 def interpreted() -> bool:
@@ -226,6 +230,7 @@ __all__ = [
     "check_engine",
     "choose",
     "empty_cache",
+    "hindrance",
     "know",
     "onlooker",
 ]

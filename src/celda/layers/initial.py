@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
+from celda.checks import warn
 from celda.errors import CeldaError
 from celda.language import Cell, Groups, Narrow, Weight
 from celda.language.expression import HIDDEN, Node
@@ -163,10 +163,9 @@ def _check_chrono(init: str, cell: Cell, bias: bool) -> None:
             + (f"the cell {cell.name} gives that gate none." if bias else "leave out bias=False.")
         )
     if not any(_given(cell, h.name, h.block) is None for s in shifts.values() for h in s.homes):
-        warnings.warn(
+        warn(
             f"init={init!r} leaves the forget gate alone: the cell {cell.name} says its initial bias itself, with "
-            "gate(..., bias=...).",
-            stacklevel=4,
+            "gate(..., bias=...)."
         )
 
 

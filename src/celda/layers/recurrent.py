@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from celda import cells, language
+from celda.checks import suggesting, warn
 from celda.engines import Call, Plan, Result, check_engine, choose, know
 from celda.errors import CeldaError
 from celda.language import Cell
@@ -64,6 +64,7 @@ class Recurrent(nn.Module):
     its weights. float64 is left alone.
     """
 
+    @suggesting
     def __init__(
         self,
         cell: str | Cell,
@@ -93,8 +94,7 @@ class Recurrent(nn.Module):
         between.check_connections(connections)
         for name, given in {"dropout": dropout, "connections": connections}.items():
             if given and num_layers == 1:
-                told = f"{name}={given!r} has no effect with num_layers=1: it acts between layers."
-                warnings.warn(told, stacklevel=2)
+                warn(f"{name}={given!r} has no effect with num_layers=1: it acts between layers.")
         self.cell = cells.find(cell)
         if proj_size != 0:
             self.cell = language.projection(self.cell, proj_size)
@@ -116,10 +116,9 @@ class Recurrent(nn.Module):
         self.proj_size = self.cell.narrow.get(self.cell.states[0], 0)
         self.init, self.engine, self.connections = init, engine, connections
         if not bias and any(value for w in self.cell.weights if w.is_bias for value in w.initial):
-            warnings.warn(
+            warn(
                 f"bias=False leaves out the initial biases that the cell {self.cell.name} asks for with "
-                "gate(..., bias=...).",
-                stacklevel=2,
+                "gate(..., bias=...)."
             )
         self._trace: Trace | None = None
         self._names: list[dict[str, str]] = []  # of each layer and direction: what an array is called here

@@ -11,12 +11,13 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from celda import cells
+from celda.checks import suggesting
 from celda.data import Table, Windows, read_table
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks import intervals, saved_forecaster
 from celda.tasks.backtest import Backtest, long_frame
-from celda.tasks.options import check_count, check_fitted, check_options, settled, suggesting
+from celda.tasks.options import check_count, check_fitted, check_options, settled
 from celda.tasks.phases import Phases
 from celda.tasks.predictor import Predictor
 from celda.tasks.rolling import backtest, naive_scales, steps_seen

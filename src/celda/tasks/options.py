@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from difflib import get_close_matches
-from typing import Any, ParamSpec
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -19,25 +15,9 @@ from celda.errors import CeldaError
 from celda.language import Cell
 from celda.tasks.losses import LOSSES
 
-P = ParamSpec("P")
-
 _COUNTS = ("input_size", "hidden_size", "num_layers", "season", "patch", "batch_size", "epochs", "val_size")
 NUMBER = int | float | np.integer | np.floating
 _TAKEN = ("unique_id", "ds", "cutoff", "y", "ridge", "seasonal_naive")  # columns of a table of forecasts
-
-
-def suggesting(init: Callable[P, None]) -> Callable[P, None]:
-    """An `__init__` whose TypeError for a misspelt option names the one that was meant."""
-    known = [*inspect.signature(init).parameters][1:]
-
-    @functools.wraps(init)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
-        for name in kwargs:
-            if name not in known and (close := get_close_matches(name, known, n=1)):
-                raise TypeError(f"There is no option {name!r}: did you mean {close[0]!r}?")
-        init(*args, **kwargs)
-
-    return checked
 
 
 def check_options(forecaster: Any) -> None:

@@ -22,14 +22,14 @@ class Config(BaseModel):
 
     @classmethod
     def _explain(cls, problem: ErrorDetails) -> str:
-        name = ".".join(str(part) for part in problem["loc"])
+        name, message = ".".join(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             near = get_close_matches(name, cls.model_fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(cls.model_fields)}."
             return f"{cls.__name__} has no setting {name!r}: {hint}"
         if not name:  # a check of several settings together, which says all by itself
-            return problem["msg"].removeprefix("Value error, ")
-        demand = problem["msg"].replace("Input should", "it should")
+            return message
+        demand = message.replace("Input should", "it should")
         meaning = cls.model_fields[name].description if name in cls.model_fields else None
         return f"{name}={problem['input']!r} cannot be used: {demand}" + (f" ({name}: {meaning})" if meaning else "")
 

@@ -155,7 +155,10 @@ def test_bad_input_of_the_command_line_is_one_line(done, source, tmp_path):
         ((*train, tmp_path / "latin.txt"), "is not UTF-8: byte 0xBF at position"),
         ((*train, tmp_path / "latin.txt"), "--encoding cp1252"),
         ((*train, tmp_path / "absent.txt"), "absent.txt does not exist"),
-        ((*train, "--steps=10000", source), "write a smaller --batch-size or steps"),
+        (
+            (*train, "--steps=10000", source),
+            "--steps 10000: give a longer text, or write smaller ones",
+        ),
         (("sample", tmp_path / "absent"), "absent does not exist"),
         (("sample", done[0], "--prime", "Ω"), "does not know 'Ω'"),
         (("sample", done[0], "--temperature", -1), "--temperature -1"),

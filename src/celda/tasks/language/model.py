@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from celda import cells, training
+from celda.checks import suggesting
 from celda.data import StreamChunks, Text, Tokens
 from celda.data.vocabulary import KINDS, Vocabulary
 from celda.errors import CeldaError
@@ -37,7 +38,7 @@ from celda.tasks.language.options import (
 )
 from celda.tasks.language.sampler import Sampler
 from celda.tasks.language.scores import Score, score, table
-from celda.tasks.options import check_count, check_fitted, settled, suggesting, to_plain
+from celda.tasks.options import check_count, check_fitted, settled, to_plain
 
 Source = str | Path | Text
 _STREAM = 2_000  # tokens of a stream of the validation part, at least

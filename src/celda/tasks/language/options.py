@@ -65,8 +65,7 @@ def check_long_enough(options: Any, parts: tuple[int, int, int], unit: str, name
     if train < needed:
         raise CeldaError(
             f"{name} is too short: {train:,} {unit} are left to learn from, and {needed:,} are needed, with "
-            f"batch_size={options.batch_size} streams and a chunk of steps={options.steps}: give a longer text, or "
-            "write a smaller batch_size or steps."
+            f"batch_size={options.batch_size} and steps={options.steps}: give a longer text, or write smaller ones."
         )
     for size, option in zip(held_out, ("val_size", "test_size"), strict=True):
         if size < 2:

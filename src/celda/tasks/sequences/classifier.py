@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from celda.checks import suggesting
 from celda.data.labelled import Labelled
 from celda.data.labelled_reading import read_classified
 from celda.data.labels import in_terms_of, places_of
@@ -27,7 +28,7 @@ from celda.errors import CeldaError
 from celda.language import Cell
 from celda.models import ClassificationNetwork
 from celda.models.reading import Reader, ReadSeries, ReadWords
-from celda.tasks.options import check_fitted, suggesting
+from celda.tasks.options import check_fitted
 from celda.tasks.sequences import calibration
 from celda.tasks.sequences.classification_scores import Evaluation, evaluation
 from celda.tasks.sequences.estimator import Encoder, SequenceEstimator

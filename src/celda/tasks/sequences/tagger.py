@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from celda.checks import suggesting
 from celda.data.labelled import Labelled
 from celda.data.labelled_reading import read_tagged
 from celda.data.labels import check_labels, in_terms_of, places_of
@@ -20,7 +21,7 @@ from celda.errors import CeldaError
 from celda.language import Cell
 from celda.models import TaggingNetwork
 from celda.models.reading import Reader
-from celda.tasks.options import check_fitted, suggesting
+from celda.tasks.options import check_fitted
 from celda.tasks.sequences.classification_scores import Evaluation
 from celda.tasks.sequences.estimator import Encoder, SequenceEstimator
 from celda.tasks.sequences.stream import TagStream

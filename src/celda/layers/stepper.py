@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ class Stepper:
         self.layer, self.batch_size = layer, batch_size
         self._further = layer.cell.inputs[1:]
         self._whole = layer.cell.states[0] not in layer.cell.narrow
-        self._sizes = [torch.Size((batch_size, width)) for width in layer.input_sizes.values()]
+        self._size, *self._further_sizes = (torch.Size((batch_size, width)) for width in layer.input_sizes.values())
         self.reset()
 
     @property
@@ -90,21 +91,22 @@ class Stepper:
 
     def __call__(self, x: Tensor, **inputs: Tensor) -> Tensor:
         """The output of the next step: (B, I) in, (B, H) out; further inputs are (B, width)."""
-        given = (x, *map(inputs.get, self._further)) if inputs else (x,)
         if len(inputs) != len(self._further) or self.layer._trace is not None or onlooker() is not None:
             return self._layer(x, inputs)
         stream, kind = self._bound(), self._kind  # in this order: the layer may have another dtype by now
-        if stream is None:
+        if stream is None or not _fits(x, self._size, kind):
             return self._layer(x, inputs)
-        for value, size in zip(given, self._sizes):  # noqa: B905  (counted above, and here every microsecond is felt)
-            if type(value) is not Tensor or value.shape != size or value.dtype is not kind or not value.is_cpu:
+        given = (x,)
+        if inputs:
+            given = (x, *map(inputs.get, self._further))  # type: ignore[assignment]  # what is missing does not fit
+            if not all(map(_fits, given[1:], self._further_sizes, repeat(kind))):
                 return self._layer(x, inputs)
         if self._state is not None:
             stream.write(structure.widened(self.layer.cell, self._state, self.layer.hidden_size))
             self._state = None
         steps = self.steps
         self.steps = steps + 1
-        y = stream.step(given, steps)  # type: ignore[arg-type]  # they fit
+        y = stream.step(given, steps)
         return y if self._whole else structure.narrowed(self.layer.cell, self.layer.cell.states[0], y)
 
     def plan(self) -> Plan:
@@ -134,11 +136,9 @@ class Stepper:
         """The stream with the weights as they are now, if there is one."""
         if self._stream is None:
             return self._bind()
-        arrays = self._arrays()
-        if len(arrays) != len(self._held):
-            return self._bind()
-        for array, address, version in zip(arrays, self._addresses, self._versions):  # noqa: B905  (counted above)
-            if array.data_ptr() != address or array._version != version:  # type: ignore[union-attr]  # none is None
+        arrays = self.layer._parameters
+        for name, array, address, version in self._held:  # every microsecond is felt here
+            if arrays.get(name) is not array or array.data_ptr() != address or array._version != version:
                 return self._bind()
         return self._stream
 
@@ -161,9 +161,9 @@ class Stepper:
                     structure.whole(cell, layer._weights(number), layer.hidden_size),
                 )
             )
-        self._arrays = layer._parameters.values
-        self._held: list[Any] = [*self._arrays()]  # so that no other comes to the same address
-        self._addresses, self._versions = [a.data_ptr() for a in self._held], [a._version for a in self._held]
+        arrays = [(name, array) for name, array in layer._parameters.items() if array is not None]
+        # the arrays are held so that no other comes to the same address
+        self._held = [(name, array, array.data_ptr(), array._version) for name, array in arrays]
         self._stream = layer.plan().stream(calls)
         return self._stream
 
@@ -177,7 +177,7 @@ class Stepper:
                 "and give it the state, y, state = layer(x.unsqueeze(0), state); or call the stepper as it is, outside "
                 "of what is compiled."
             )
-        if not isinstance(x, Tensor) or tuple(x.shape) != self._sizes[0]:
+        if not isinstance(x, Tensor) or x.shape != self._size:
             given = shape(x) if isinstance(x, Tensor) else f"a {type(x).__name__}"
             raise CeldaError(f"A step is ({self.batch_size}, {layer.input_size}), one row a sequence; given: {given}.")
         check_kind("input", x, like)
@@ -189,7 +189,7 @@ class Stepper:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the state, and makes a stream of its own."""
-        return self.__dict__ | {"_state": self.state, "_stream": None, "_arrays": None, "_held": []}
+        return self.__dict__ | {"_state": self.state, "_stream": None, "_held": []}
 
     def save(self, path: str | Path) -> None:
         """Write the state to a safetensors file, aside first, then renamed."""
@@ -227,6 +227,11 @@ class Stepper:
         except CeldaError as error:
             raise CeldaError(f"{path} does not fit this stepper. {error}") from None
         self.steps = int(about["steps"])
+
+
+def _fits(value: Tensor, size: torch.Size, kind: torch.dtype) -> bool:
+    """Whether a stream takes a value as it is."""
+    return type(value) is Tensor and value.shape == size and value.dtype is kind and value.is_cpu
 
 
 def _equations(cell: Cell) -> str:

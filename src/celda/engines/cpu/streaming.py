@@ -19,7 +19,7 @@ from celda.engines.cpu import threads
 from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernels import FEW, forward_program, shape_of
 from celda.engines.cpu.launches import Launch, forward_launches
-from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.cpu.shield import shielded
 
 Step = Callable[[Sequence[Tensor], int, Tensor], None]  # inputs, time, memory for the output
@@ -118,23 +118,30 @@ class _Layer:
         """
         output_at, time_at = places["output"], places["time"]
         order = [(places[f"given_{k}"], number) for k, number in enumerate(self._order)]
-        expressions = None if self._plain else self._values
 
-        def step(inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
-            if expressions is not None:
-                inputs = expressions(inputs, time)
-            held = []
-            for place, k in order:
-                value = inputs[k]
-                if not value.is_contiguous() or value.is_neg():
-                    value = value.resolve_neg().contiguous()
-                    held.append(value)
+        def one(inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
+            (value,) = inputs
+            if not value.is_contiguous() or value.is_neg():
+                value = value.resolve_neg().contiguous()
+            block[given_at] = value.data_ptr()
+            block[time_at] = time
+            block[output_at] = output.data_ptr()
+            run()
+
+        def several(inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
+            if not self._plain:
+                inputs = self._values(inputs, time)
+            held = [plainly(inputs[k]) for _, k in order]
+            for (place, _), value in zip(order, held, strict=True):
                 block[place] = value.data_ptr()
             block[time_at] = time
             block[output_at] = output.data_ptr()
             run()
 
-        return step
+        if len(order) > 1 or not self._plain or len(self._call.inputs) > 1:
+            return several
+        ((given_at, _),) = order
+        return one
 
     @shielded
     @torch.no_grad()

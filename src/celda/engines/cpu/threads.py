@@ -68,7 +68,12 @@ def run(kernel: int, arguments: int, slots: int) -> None:
 
 def bound(kernel: int, arguments: int, slots: int) -> Callable[[], None]:
     """`run` with these arguments, for many calls."""
-    return partial(run, kernel, arguments, slots) if slots > 1 else partial(_runner(), 0, kernel, arguments, 1)
+    if slots > 1:
+        return partial(run, kernel, arguments, slots)
+    values = (ctypes.c_int64 * 4)(0, kernel, arguments, 1)  # each one that ctypes hands over takes it time
+    again = partial(_runner().again, ctypes.addressof(values))
+    again.values = values  # type: ignore[attr-defined]  # the one lives as long as the other
+    return again
 
 
 @functools.cache
@@ -82,9 +87,10 @@ def _parallel_for() -> int:
 
 @functools.cache
 def _runner() -> Any:
-    code = cache.load("threads", _module, ["run"])
+    code = cache.load("threads", _module, ["run", "again"])
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)  # i64 all; ctypes converts addresses the fastest
     runner: Any = function(code.address("run"))
+    runner.again = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("again"))
     runner.code = code  # the one lives as long as the other
     return runner
 
@@ -107,6 +113,10 @@ def _module() -> ir.Module:
             b.call(b.inttoptr(parallel_for, _PARALLEL_FOR.as_pointer()), [I64(0), slots, I64(1), piece, call])
         with alone:
             b.call(b.inttoptr(kernel, KERNEL.as_pointer()), [I64(0), I64(1), b.inttoptr(arguments, _WORDS), call])
+    b.ret_void()
+    again = ir.Function(module, ir.FunctionType(ir.VoidType(), [_WORDS]), "again")  # run(*values)
+    b = ir.IRBuilder(again.append_basic_block())
+    b.call(f, [b.load(b.gep(again.args[0], [I64(k)])) for k in range(4)])
     b.ret_void()
     return module
 

@@ -34,5 +34,6 @@ def test_a_warning_names_the_line_of_the_caller():
 def test_a_misspelt_option_is_recognised(made):
     with pytest.raises(TypeError, match="There is no option 'zonout': did you mean 'zoneout'"):
         made(3, 4, zonout=0.1)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
-        made(3, 4, colour=0.1)
+    for other in ("colour", "cel", "input_siz"):  # the latter were given, by their place
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{other}'"):
+            made(3, 4, **{other: 0.1})

@@ -39,8 +39,9 @@ def suggesting(init: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(init)
     def checked(*args: P.args, **kwargs: P.kwargs) -> None:
+        left = known[len(args) - 1 :]  # the others have come by their place
         for name in kwargs:
-            if name not in known and (close := get_close_matches(name, known, n=1)):
+            if name not in known and (close := get_close_matches(name, left, n=1)):
                 raise TypeError(f"There is no option {name!r}: did you mean {close[0]!r}?")
         init(*args, **kwargs)
 

@@ -8,7 +8,7 @@ import torch
 
 import celda
 from celda.cells import CELLS
-from celda.language import cell, gate, linear, tanh, time
+from celda.language import cell, gate, linear, parameter, tanh, time
 from tests.contract.odd import ODD
 
 STEPS, BATCH, WIDTH, HIDDEN = 9, 3, 5, 17
@@ -132,8 +132,15 @@ def compute(layer):
     torch.nn.utils.parametrize.register_parametrization(layer, name, Doubled())
 
 
+def optimise(layer):
+    """torch counts no change that such a step makes."""
+    for p in layer.parameters():
+        p.grad = torch.ones_like(p)
+    torch.optim.SGD(layer.parameters(), lr=0.1, fused=True).step()
+
+
 @pytest.mark.parametrize("engine", ["reference", "cpu"])
-@pytest.mark.parametrize("change", [halve, replace, load, widen, compute])
+@pytest.mark.parametrize("change", [halve, replace, load, widen, compute, optimise])
 def test_weights_that_change_between_steps_are_used(change, engine):
     layer, _ = layer_of("lstm", engine=engine)
     x = torch.randn(STEPS, BATCH, WIDTH)
@@ -144,6 +151,47 @@ def test_weights_that_change_between_steps_are_used(change, engine):
     change(layer)
     wanted = layer(x[3:], state)[0]
     same(torch.stack([stepper(x[t]) for t in range(3, STEPS)]), wanted)
+
+
+@torch.no_grad()
+def test_memory_of_weights_that_were_replaced_is_not_taken_for_theirs():
+    """What is freed in between may come again at the same address."""
+    layer = celda.LSTM(64, 64, engine="cpu")
+    stepper, x = layer.stepper(), torch.randn(1, 64)
+    for _ in range(30):
+        stepper.reset()
+        stepper(x)
+        stepper.state = [torch.zeros(1, 1, 64)] * 2
+        for _ in range(2):
+            layer.weight_hh_l0.data = torch.randn(256, 64)
+            layer.weight_ih_l0.data = torch.randn(256, 64)
+        same(stepper(x), layer(x.unsqueeze(0))[0][0])
+
+
+@torch.no_grad()
+def test_a_step_that_fails_has_not_happened():
+    layer, _ = layer_of("lstm", engine="cpu")
+    stepper, x = layer.stepper(BATCH), torch.randn(STEPS, BATCH, WIDTH)
+    for t in range(3):
+        stepper(x[t])
+    before = stepper.state
+    with pytest.raises(RuntimeError):
+        stepper(x[3].to_sparse())
+    assert stepper.steps == 3
+    assert all(map(torch.equal, stepper.state, before))
+    same(stepper(x[3]), layer(x[:4])[0][3])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_cell_that_multiplies_nothing_of_its_input(layers):
+    def blind(x, h):
+        return gate("g", tanh, linear(h) + parameter("a"))
+
+    with pytest.warns(UserWarning, match="has no effect on any state"):
+        layer = celda.Recurrent(cell(blind), WIDTH, 17, num_layers=layers, engine="cpu")
+    stepper, x = layer.stepper(BATCH), torch.randn(STEPS, BATCH, WIDTH)
+    same(torch.stack([stepper(v) for v in x]), layer(x)[0])
 
 
 def test_a_layer_that_goes_on_in_float64():

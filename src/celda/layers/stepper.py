@@ -18,7 +18,7 @@ from celda.engines import Call, Plan, Stream, onlooker
 from celda.errors import CeldaError
 from celda.files import written_aside
 from celda.language import Cell
-from celda.layers import structure
+from celda.layers import changes, structure
 from celda.layers.doors import as_states, check_further, check_kind, check_states, shape
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ class Stepper:
     sequence step by step gives what the layer gives for all of it.
 
     Where the engine can, a step is a direct call of machine code on weights that were laid out for it beforehand, and
-    `plan` says whether. They are laid out anew when torch says that a weight was changed or replaced, and at `reset`.
-    torch does not count what is written through `weight.data` or a NumPy view: after that, call `reset`.
+    `plan` says whether. They are laid out anew when torch says that a weight was changed or replaced, after a step of
+    any of torch's optimizers, and at `reset`. torch does not count what is written through `weight.data` or a NumPy
+    view: after that, call `reset`.
 
     `torch.compile` and `torch.export` cannot look into a stepper: a step is a direct call already, and its state is no
     tensor of the graph. Compile the layer instead, and give it the state: `y, state = layer(x_t.unsqueeze(0), state)`.
@@ -96,17 +97,16 @@ class Stepper:
         stream, kind = self._bound(), self._kind  # in this order: the layer may have another dtype by now
         if stream is None or not _fits(x, self._size, kind):
             return self._layer(x, inputs)
-        given = (x,)
+        given: tuple[Tensor, ...] = (x,)
         if inputs:
-            given = (x, *map(inputs.get, self._further))  # type: ignore[assignment]  # what is missing does not fit
+            given = (x, *map(inputs.get, self._further))  # type: ignore[arg-type]  # what is missing does not fit
             if not all(map(_fits, given[1:], self._further_sizes, repeat(kind))):
                 return self._layer(x, inputs)
         if self._state is not None:
             stream.write(structure.widened(self.layer.cell, self._state, self.layer.hidden_size))
             self._state = None
-        steps = self.steps
-        self.steps = steps + 1
-        y = stream.step(given, steps)
+        y = stream.step(given, self.steps)
+        self.steps += 1
         return y if self._whole else structure.narrowed(self.layer.cell, self.layer.cell.states[0], y)
 
     def plan(self) -> Plan:
@@ -134,7 +134,7 @@ class Stepper:
 
     def _bound(self) -> Stream | None:
         """The stream with the weights as they are now, if there is one."""
-        if self._stream is None:
+        if self._stream is None or self._optimised != changes.steps:
             return self._bind()
         arrays = self.layer._parameters
         for name, array, address, version in self._held:  # every microsecond is felt here
@@ -162,8 +162,10 @@ class Stepper:
                 )
             )
         arrays = [(name, array) for name, array in layer._parameters.items() if array is not None]
-        # the arrays are held so that no other comes to the same address
         self._held = [(name, array, array.data_ptr(), array._version) for name, array in arrays]
+        self._memory = [array.detach() for _, array in arrays]  # so that no other comes to the same address
+        changes.watch()
+        self._optimised = changes.steps
         self._stream = layer.plan().stream(calls)
         return self._stream
 
@@ -189,7 +191,7 @@ class Stepper:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the state, and makes a stream of its own."""
-        return self.__dict__ | {"_state": self.state, "_stream": None, "_held": []}
+        return self.__dict__ | {"_state": self.state, "_stream": None, "_held": [], "_memory": []}
 
     def save(self, path: str | Path) -> None:
         """Write the state to a safetensors file, aside first, then renamed."""

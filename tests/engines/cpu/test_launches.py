@@ -1,6 +1,7 @@
 """The passes in other parts, on other threads and processors, and with other sequences: always the same."""
 
 import threading
+import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -118,7 +119,7 @@ def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_shar
     monkeypatch.setattr(products, "largest", lambda: largest)
     monkeypatch.setattr(kernels, "HOIST", hoist)
     monkeypatch.setattr(kernels, "LARGE", -1)
-    monkeypatch.setattr(kernels, "WORTH", -1)
+    monkeypatch.setattr(kernels, "AHEAD", -1)
     monkeypatch.setattr(kernels, "ALONE", 10**9 if threads_share == "what is ahead" else -1)
     monkeypatch.setattr(kernels, "FEW", 0 if threads_share == "rows" else 10**9)
     same(gradients(call), gradients(call, engine=reference))
@@ -169,7 +170,8 @@ def test_a_launch_that_waited_takes_nothing_from_the_call_before(name):
 
 def test_few_large_launches_wait(monkeypatch):
     """Of all sizes together, the latest; the largest do not wait at all."""
-    monkeypatch.setattr(launches, "_large", deque(maxlen=2))
+    monkeypatch.setattr(launches, "_large", deque())
+    monkeypatch.setattr(launches, "LARGE_ONES", 2)
     ready, other = (launches.Ready(lambda: None) for _ in range(2))
     one, two, three, largest = (
         SimpleNamespace(bytes=n, _lease=None) for n in (*[launches.LARGEST] * 3, launches.LARGEST + 1)
@@ -178,3 +180,8 @@ def test_few_large_launches_wait(monkeypatch):
         owner.give_back(launch)
     assert [other.take(), other.take()] == [two, None]
     assert [ready.take(), ready.take()] == [three, None]
+    assert not launches._large
+    ready.give_back(one)
+    gone = weakref.ref(ready)
+    del ready, owner
+    assert gone() is None  # and the launch with it

@@ -97,6 +97,20 @@ def test_a_panel_follows_every_bit_of_the_weights(columns):
             assert torch.equal(*fresh.view(torch.int32))
 
 
+def test_a_panel_that_lies_there_is_not_written(tmp_path):
+    """It lies in memory that can be read only: who writes there is ended by the system."""
+    shape, weight = _shape("float32", 16, 17), torch.randn(17, 19)
+    panel, file = torch.full((32 * 19,), torch.nan), tmp_path / "panel"
+    jobs = prepare.Jobs(shape, 17, 32)
+    jobs.forward_panel(panel.data_ptr(), "w", 19, (0,), 1)
+    _run(shape, 17, jobs, 2, w=weight)
+    file.write_bytes(panel.numpy().tobytes())
+    kept = np.memmap(file, mode="r")
+    again = prepare.Jobs(shape, 17, 32)
+    again.forward_panel(kept.ctypes.data, "w", 19, (0,), 1)
+    _run(shape, 17, again, 2, w=weight)
+
+
 @pytest.mark.parametrize(("dtype", "lanes"), SIZES)
 @pytest.mark.parametrize("slots", [1, 3])
 def test_a_backward_panel(dtype, lanes, slots):

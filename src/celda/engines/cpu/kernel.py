@@ -335,7 +335,8 @@ def tiles(f: Function, begin: ir.Value, end: ir.Value, most: int, body: Callable
 def unit_groups(f: Function, shapes: Sequence[tuple[int, int]], body: Callable[[ir.Value, int, int], object]) -> None:
     """Call `body(first unit block, how many, most rows)` over the unit blocks j0..j1, in tiles of these `shapes`.
 
-    Every other step "s" begins with the last: the weights that a step multiplied last are then still in a cache.
+    Every other step "s" goes through the tiles of one shape from the last on: the weights that the step before
+    multiplied last are then still in a cache.
     """
     e, b, start, end = f.e, f.e.b, f.at["j0"], f.at["j1"]
     odd = b.trunc(f.at["s"], I1)

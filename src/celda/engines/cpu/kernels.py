@@ -18,9 +18,9 @@ from celda.language import Cell
 from celda.language.expression import Node
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-ALONE = 2**15  # what a step costs up to which one thread is faster than two that meet: a weight read, or multiplied
+ALONE = 2**15  # weights read and multiplications in a step, added: with fewer one thread is faster than two
 CELLS = 256  # whose programs and kernels are kept in memory
-WORTH = 2**20  # multiply-adds ahead of all steps up to which a second thread costs more than it brings
+AHEAD = 2**20  # multiply-adds ahead of all steps up to which a second thread costs more than it brings
 HOIST = 2  # sequences up to which the products with what is given are done for all steps at once
 FEW, LARGE = 12, 2**18  # rows a thread has in a step, and weights
 
@@ -53,18 +53,20 @@ class Compiled:
     code: jit.Compiled
 
 
-def share(layout: Layout, weights: int, ahead: int, slots: int) -> tuple[int, int, bool]:
+def share(layout: Layout, blocks: int, weights: int, ahead: int, slots: int) -> tuple[int, int, bool]:
     """How many of `slots` threads run a launch, into how many ranges the rows are cut, and whether a thread takes
-    ranges; or else all share the units.
+    ranges; or else all share the units, of which there are so many `blocks`.
 
     `weights` are multiplied with a row a step, and so many of them `ahead` of all steps. Where a step is little work,
     one thread does them all, when the others have helped with what is done ahead.
     """
     if (weights - ahead) * (layout.batch + 1) < ALONE:
-        return (slots if layout.rows * ahead > WORTH else 1), 1, True
+        return (slots if layout.rows * ahead > AHEAD else 1), 1, True
     few = layout.rows < FEW * layout.steps * slots and weights > LARGE
-    chunks = slots if layout.batch >= 4 * slots and not few else 1
-    return slots, chunks, chunks == slots
+    if layout.batch >= 4 * slots and not few:
+        return slots, slots, True
+    slots = min(slots, blocks)  # others would have nothing to do but to meet
+    return slots, 1, slots == 1
 
 
 def hoists(program: ForwardProgram, batch: int) -> bool:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -119,7 +120,8 @@ class Launch:
         """Write to the block what the layout and the threads decide."""
         if missing := self._new - layout.numbers.keys() - values.keys():
             raise TypeError(f"the kernel must be told {', '.join(sorted(missing))}")
-        parts, chunks, by_rows = share(layout, self._weights, self._ahead, slots)
+        blocks = layout.padded // self._shape.lanes
+        parts, chunks, by_rows = share(layout, blocks, self._weights, self._ahead, slots)
         bounds = layout.bounds(chunks, begin, end)
         told = {"by_rows": int(by_rows), "chunks": chunks, "bounds": bounds.data_ptr()}
         for name, value in {**layout.numbers, **told}.items():
@@ -143,24 +145,29 @@ class Ready:
 
     def take(self) -> Launch:
         """One that nobody else has."""
-        with suppress(IndexError):
-            return self._waiting.pop()
-        for ready, launch in reversed(tuple(_large)):
-            if ready is self:
-                with suppress(ValueError):  # another thread took it
-                    _large.remove((ready, launch))
-                    return launch
-        return self._make()
+        try:
+            launch = self._waiting.pop()
+        except IndexError:
+            return self._make()
+        if launch.bytes > LARGE:
+            with suppress(ValueError, IndexError):  # another thread was there at the same time
+                _large.remove(ref(self))
+        return launch
 
     def give_back(self, launch: Launch) -> None:
         """The call has ended."""
-        if launch.bytes <= LARGE:
-            self._waiting.append(launch)
-        elif launch.bytes <= LARGEST:
-            _large.append((self, launch))
+        if launch.bytes > LARGEST:
+            return
+        self._waiting.append(launch)
+        if launch.bytes > LARGE:
+            _large.append(ref(self))
+            with suppress(IndexError):
+                oldest = _large.popleft()() if len(_large) > LARGE_ONES else None
+                if oldest is not None:
+                    oldest._waiting.popleft()
 
 
-_large: deque[tuple[Ready, Launch]] = deque(maxlen=LARGE_ONES)  # those that wait, the latest last
+_large: deque[ref[Ready]] = deque()  # whose large launches wait, the latest last
 
 
 def forget() -> None:

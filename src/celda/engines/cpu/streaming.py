@@ -39,12 +39,12 @@ class Streaming:
     def step(self, inputs: Sequence[Tensor], time: int) -> Tensor:
         """The output of the last layer, (B, H), for the inputs of the cell, (B, width) each."""
         turn = self._turn
-        self._turn = 1 - turn
         for layer in self._below:
             layer.steps[turn](inputs, time, layer.output)
             inputs = [layer.shown, *inputs[1:]]
         y: Tensor = self._new()
         self._steps[turn](inputs, time, y)
+        self._turn = 1 - turn  # not before: what is interrupted has not happened
         return y
 
     @shielded
@@ -118,11 +118,12 @@ class _Layer:
         """
         output_at, time_at = places["output"], places["time"]
         order = [(places[f"given_{k}"], number) for k, number in enumerate(self._order)]
+        given_at = order[0][0] if order else 0
 
         def one(inputs: Sequence[Tensor], time: int, output: Tensor) -> None:
-            (value,) = inputs
-            if not value.is_contiguous() or value.is_neg():
-                value = value.resolve_neg().contiguous()
+            value = inputs[0]
+            if value.is_neg() or not value.is_contiguous():
+                value = plainly(value)
             block[given_at] = value.data_ptr()
             block[time_at] = time
             block[output_at] = output.data_ptr()
@@ -138,10 +139,7 @@ class _Layer:
             block[output_at] = output.data_ptr()
             run()
 
-        if len(order) > 1 or not self._plain or len(self._call.inputs) > 1:
-            return several
-        ((given_at, _),) = order
-        return one
+        return one if self._plain and len(order) == len(self._call.inputs) == 1 else several
 
     @shielded
     @torch.no_grad()

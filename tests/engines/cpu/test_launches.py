@@ -14,6 +14,7 @@ from celda.cells import CELLS
 from celda.engines import forks, reference
 from celda.engines.cpu import kernels, launches, passes, prepare, products
 from celda.engines.cpu.kernel import Shape
+from celda.engines.cpu.layout import plain
 from tests.calls import random_call
 from tests.engines.cpu.passes import (
     SOME,
@@ -166,6 +167,17 @@ def test_a_launch_that_waited_takes_nothing_from_the_call_before(name):
     gradients(first)
     found = gradients(second)
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_no_more_threads_meet_than_there_are_units_for(monkeypatch):
+    monkeypatch.setattr(kernels, "ALONE", 2**15)
+    shared = lambda hidden, batch: kernels.share(  # noqa: E731
+        plain(10, batch, hidden, 16, False), -(-hidden // 16), 8 * hidden**2, 4 * hidden**2, 16
+    )
+    assert shared(64, 1) == (4, 1, False)
+    assert shared(63, 1) == (1, 1, True)
+    assert shared(512, 1) == (16, 1, False)
+    assert shared(16, 64) == (16, 16, True)  # by rows
 
 
 def test_few_large_launches_wait(monkeypatch):

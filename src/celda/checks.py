@@ -34,15 +34,17 @@ def warn(message: str) -> None:
 
 
 def suggesting(init: Callable[P, None]) -> Callable[P, None]:
-    """An `__init__` whose TypeError for a misspelt option names the one that was meant."""
+    """An `__init__` whose TypeError for an unknown option names the one that was meant, or those there are."""
     known = [*inspect.signature(init).parameters][1:]
 
     @functools.wraps(init)
     def checked(*args: P.args, **kwargs: P.kwargs) -> None:
         left = known[len(args) - 1 :]  # the others have come by their place
         for name in kwargs:
-            if name not in known and (close := get_close_matches(name, left, n=1)):
-                raise TypeError(f"There is no option {name!r}: did you mean {close[0]!r}?")
+            if name not in known:
+                close = get_close_matches(name, left, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(left)}."
+                raise TypeError(f"There is no option {name!r}: {hint}")
         init(*args, **kwargs)
 
     return checked

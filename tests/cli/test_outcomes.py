@@ -1,6 +1,9 @@
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from celda.cli import console
+from celda.cli.console import show, table
 from celda.cli.outcomes import show_outcome
 from celda.tasks.run_folder import Outcome
 
@@ -9,3 +12,20 @@ from celda.tasks.run_folder import Outcome
 def test_what_was_tested_is_counted(windows, said, capsys):
     show_outcome(Outcome(pd.DataFrame({"MAE": [1.0]}, index=["lstm"]), windows, (), {}, 3.0))
     assert said in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "Took 1 second."), (1.4, "Took 1 second."), (119.6, "Took 120 seconds."), (200, "Took 3 minutes.")],
+)
+def test_how_long_it_took(seconds, said, capsys):
+    show_outcome(Outcome(pd.DataFrame({"MAE": [1.0]}, index=["lstm"]), 1, (), {}, seconds))
+    assert capsys.readouterr().out.endswith(said + "\n")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_title_may_be_wider_than_its_table(terminal, capsys, monkeypatch):
+    monkeypatch.setattr(console, "console", Console(width=100, force_terminal=terminal, no_color=True))
+    title = "A title of more words than the narrow table below it has room for"
+    show(table(title, ("a", "b"), [(1, 2)]))
+    assert title in capsys.readouterr().out

@@ -94,6 +94,7 @@ COLUMNS = [
     ({"time_col": "when"}, {}, "the DataFrame has no column 'when' for the time stamps (time_col): the columns are ds, y."),
     ({"id_col": "shop"}, {}, "the DataFrame has no column 'shop' for the series (id_col): the columns are ds, y."),
     ({"past": ["temp"]}, {"temperature": 1.0}, "the DataFrame has no column 'temp' for the covariates: did you mean 'temperature'?"),
+    ({"past": ["site"]}, {"temp": 1.0}, "the DataFrame has no column 'site' for the covariates: the columns are ds, y, temp."),
     ({"past": "wind"}, {"wind": 1.0}, "The past covariates are a list of columns: write past=['wind']."),
     ({"target_col": "load", "past": ["y"]}, {"load": 1.0}, "the DataFrame: a covariate cannot be called 'y', which is what Celda calls a column of its own: rename it."),
     ({"time_col": "when", "past": ["ds"]}, {"when": DAYS}, "the DataFrame: a covariate cannot be called 'ds', which is what Celda calls a column of its own: rename it."),

@@ -57,6 +57,14 @@ def test_future_stamps_continue_the_grid(name, n, h):
     assert Frequency(name).future(full[n - 1], h).equals(full[n:])
 
 
+@pytest.mark.parametrize("name", ["min", "5min", "h", "D"])
+def test_stamps_that_jitter_are_near_a_clock(name):
+    full = grid(name, "2024-03-01", 200)
+    step = pd.Timedelta(Frequency(name).offset) if name != "D" else pd.Timedelta("1D")
+    jitter = np.random.default_rng(0).uniform(-0.02, 0.02, len(full))
+    assert infer_frequency(full + step * jitter).name == name
+
+
 def test_a_time_of_day_stays_with_months():
     full = pd.date_range("2020-01-31 06:00", periods=12, freq=Frequency("ME").offset)
     assert infer_frequency(full).name == "ME"

@@ -167,6 +167,17 @@ BAD = [
 ]
 
 
+def test_a_column_of_words_that_is_not_there(write):
+    with pytest.raises(CeldaError, match=r"no column 'body' of texts, only x, label: name it \(text_col\)"):
+        Classifier(text_col="body").read(write("a.csv", "x,label\n1,a\n2,b\n"))
+    with pytest.raises(CeldaError, match=r"no column 'word' of words, only id, x, label: name it \(token_col\)"):
+        Tagger(token_col="word").read(write("b.csv", "id,x,label\n1,1,a\n1,2,b\n"))
+    with pytest.raises(
+        CeldaError, match=r"'red' in column 'x' is no number.* what it is \(token_col, label_col, id_col\)"
+    ):
+        Tagger().read(write("c.csv", "id,x,label\n1,red,a\n1,blue,b\n"))
+
+
 @pytest.mark.parametrize(("name", "text", "answer"), BAD)
 def test_what_cannot_be_read_to_classify(name, text, answer, write, tmp_path):
     path = tmp_path / name

@@ -1,5 +1,6 @@
 """Bad input to a layer: one clear line each, that says what to write."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -60,12 +61,17 @@ MISTAKES = {
         lambda: lstm(proj_size=5),
         "from hidden_size=5 units to 5: write a proj_size below 5",
     ),
-    "a projection to none": (lambda: lstm(proj_size=-1), "projection=-1 cannot be: write a whole number of at least 1"),
+    "a projection to none": (lambda: lstm(proj_size=-1), "proj_size=-1 cannot be: write a whole number of at least 1"),
     "a projected GRU": (lambda: celda.GRU(3, 5, proj_size=2), "gru reads its old output h unit by unit"),
     "heads of a projection": (lambda: lstm(proj_size=2, heads=5), "multiply a projected output"),
     "a state of a projection as wide as the others": (
         lambda: lstm(proj_size=2)(X, (torch.zeros(1, 2, 5),) * 2),
         "h has shape (1, 2, 5): it must be (1, 2, 2), that is (layers x directions, batch, proj_size)",
+    ),
+    "heads that are none": (lambda: lstm(heads=0), "heads=0 cannot be: write a whole number of at least 1"),
+    "a misspelt option of a call": (
+        lambda: celda.Recurrent("gru", 3, 5)(X, length=[4, 4]),
+        "none besides its input; given: length. Did you mean 'lengths'?",
     ),
     "zoneout": (lambda: lstm(zoneout=1.5), "zoneout=1.5 is no probability"),
     "layer norm": (lambda: lstm(layer_norm=1), "layer_norm=1 is neither True nor False"),
@@ -295,3 +301,11 @@ def test_weights_of_another_shape_are_refused(batch):
     for gradients in (True, False):
         with torch.set_grad_enabled(gradients), pytest.raises((celda.CeldaError, RuntimeError), match="shape"):
             layer(torch.randn(4, batch, 5))
+
+
+def test_sizes_may_be_numbers_of_numpy():
+    layer = celda.LSTM(np.int64(3), np.int32(6), num_layers=np.int8(2), proj_size=np.int64(2))
+    assert layer(X)[0].shape == (*X.shape[:2], 2)
+    sizes = (layer.input_size, layer.hidden_size, layer.num_layers, layer.proj_size)
+    assert [type(size) for size in sizes] == [int] * 4
+    assert celda.Recurrent("lstm", 3, 6, heads=np.int64(2))(X)[0].shape == (*X.shape[:2], 6)

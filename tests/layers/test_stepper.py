@@ -5,9 +5,11 @@ import stat
 
 import pytest
 import torch
+from torch.nn.utils import prune
 
 import celda
 from celda.cells import CELLS
+from celda.errors import CeldaError
 from celda.language import cell, gate, linear, parameter, tanh, time
 from tests.contract.odd import ODD
 
@@ -151,6 +153,21 @@ def test_weights_that_change_between_steps_are_used(change, engine):
     change(layer)
     wanted = layer(x[3:], state)[0]
     same(torch.stack([stepper(x[t]) for t in range(3, STEPS)]), wanted)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("engine", ["reference", "cpu"])
+def test_weights_that_a_hook_computes_are_refused(engine):
+    layer, _ = layer_of("lstm", engine=engine)
+    stepper, x = layer.stepper(BATCH), torch.randn(BATCH, WIDTH)
+    stepper(x)
+    prune.random_unstructured(layer, "weight_hh_l0", 0.5)
+    for refused in (stepper.plan, stepper.reset, layer.stepper, lambda: stepper(x), lambda: stepper(x)):
+        with pytest.raises(CeldaError, match=r"weight_hh_l0 is computed by a hook .*prune\.remove"):
+            refused()
+    prune.remove(layer, "weight_hh_l0")
+    stepper.reset()
+    same(stepper(x), layer(x.unsqueeze(0))[0][0])
 
 
 @torch.no_grad()

@@ -127,6 +127,7 @@ def test_a_finished_run_resumes_to_the_same(done):
     again = forecast_run.resume(folder, quiet=True)
     pd.testing.assert_frame_equal(again.scores, outcome.scores)
     assert (folder / "model" / "model.safetensors").read_bytes() == weights
+    assert again.seconds == outcome.seconds == forecast_run.evaluate(folder).seconds  # nothing was trained
 
 
 def test_an_interrupted_run_has_no_scores_and_resumes_to_the_same(done, source, tmp_path, monkeypatch):
@@ -262,6 +263,11 @@ def test_a_test_that_cannot_be(size, answer, tmp_path):
     with pytest.raises(CeldaError, match=answer):
         forecast_run.train(daily(), tmp_path / "run", tiny(), test_size=size, quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_horizon_that_is_too_long_for_a_test(tmp_path):
+    with pytest.raises(CeldaError, match="of them cannot be held out: write a smaller h, or leave the series out"):
+        forecast_run.train(daily(), tmp_path / "run", tiny(h=150), quiet=True)
 
 
 def test_a_wrong_option_leaves_no_folder(tmp_path):

@@ -282,6 +282,8 @@ def test_many_series_with_gaps_and_covariates(frame):
     assert not without["lstm"].equals(forecast["lstm"])
     with pytest.raises(celda.CeldaError, match="promotion"):
         forecaster.predict()
+    with pytest.raises(celda.CeldaError, match=r"no covariates that are known ahead of time: leave it out"):
+        tiny().fit(daily()).predict(future_df=ahead)
 
 
 def test_a_known_promotion_is_learnt():

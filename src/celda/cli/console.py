@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Literal
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -15,30 +15,22 @@ from rich.text import Text
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = ()) -> Table:
-    """A table; the columns named in `numbers` are set flush right."""
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = ()) -> Group:
+    """A table under its title, which may be wider; the columns named in `numbers` are set flush right."""
+    made = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     right = set(numbers)
     for place, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if column in right else "left"
         made.add_column(column, justify=justify, no_wrap=place == 0 or column in right, overflow="fold")
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))
-    return made
+    return Group(Text(title, style="bold"), made)
 
 
 def show(*parts: object) -> None:
     """Print parts to the terminal; text is taken as it is, without markup."""
     for part in parts:
-        if isinstance(part, Table) and not console.is_terminal:  # which pads its lines with blanks
+        if isinstance(part, Group) and not console.is_terminal:  # which pads its lines with blanks
             with console.capture() as captured:
                 console.print(part)
             part = "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -59,8 +59,8 @@ def show_outcome(outcome: Outcome, data: str | None = None) -> None:
     show(*outcome.notes)
     if outcome.files:
         show("", table("Written", ("what", "where"), outcome.files.items()))
-    minutes = outcome.seconds / 60
-    show("", f"Took {outcome.seconds:.0f} seconds." if minutes < 2 else f"Took {minutes:.0f} minutes.")
+    minutes, seconds = round(outcome.seconds / 60), max(1, round(outcome.seconds))
+    show("", f"Took {minutes} minutes." if minutes > 2 else f"Took {seconds} second{'s' * (seconds > 1)}.")
 
 
 def _number(value: float) -> str:

@@ -69,7 +69,8 @@ def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True) -> Col
 
 def _require(raw: RawTable, name: str, role: str) -> None:
     if name not in raw.frame:
-        close = get_close_matches(name, list(raw.frame.columns), n=1, cutoff=0.5)
+        there = list(raw.frame.columns)
+        close = get_close_matches(name, there, n=1) or [column for column in there if name and name in column]
         hint = f"did you mean {close[0]!r}?" if close else f"the columns are {raw.columns_in_words()}."
         raise CeldaError(f"{raw.name} has no column {name!r} for the {role}: {hint}")
 

@@ -13,6 +13,13 @@ Stamp: TypeAlias = Any  # a pd.Timestamp, or an int where time is an integer ind
 
 MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 
+_SHARED = 0.1  # with a smaller part of the differences alike, the stamps are not on a clock's beat but near one
+_CLOCK = (  # seconds
+    *(unit * n for unit in (1, MINUTE) for n in (1, 2, 5, 10, 15, 20, 30)),
+    *(HOUR * n for n in (1, 2, 3, 4, 6, 8, 12)),
+    *(DAY, WEEK),
+)
+
 _EXAMPLES = "'30min', 'h', 'D', 'B', 'W-SUN', 'MS', 'ME', 'QS', 'YS', or a whole number for an integer index"
 # pandas 2.1 has other names than pandas 2.2 and later
 _NAMES_IN_PANDAS_2_1 = {"ME": "M", "BME": "BM", "QE": "Q", "YE": "A", "YS": "AS"}
@@ -143,10 +150,12 @@ def infer_frequency(stamps: pd.Index) -> Frequency | None:
     """
     if len(stamps) < 3:
         return None
-    common = _common_step(stamps.to_numpy())
+    common, share = _common_step(stamps.to_numpy())
     if not isinstance(stamps, pd.DatetimeIndex):
         return Frequency(str(common))
     microseconds = int(common.astype("timedelta64[us]").astype("int64"))
+    if share < _SHARED:
+        microseconds = _natural(stamps, microseconds)
     if microseconds >= 28 * DAY * 10**6 and (months := _infer_months(stamps)):
         return months
     days, rest = divmod(microseconds, DAY * 10**6)
@@ -161,13 +170,22 @@ def infer_frequency(stamps: pd.Index) -> Frequency | None:
     return Frequency(_counted(days, "D"))
 
 
-def _common_step(stamps: np.ndarray) -> Any:
+def _natural(stamps: pd.DatetimeIndex, found: int) -> int:
+    """A clock's step, in microseconds, that the middle difference is within a tenth of; or what was `found`."""
+    middle = float(np.median(np.diff(stamps.as_unit("us").asi8)))
+    step = min((seconds * 10**6 for seconds in _CLOCK), key=lambda step: abs(step - middle))
+    return step if abs(step - middle) <= middle / 10 else found
+
+
+def _common_step(stamps: np.ndarray) -> tuple[Any, float]:
+    """The step, and the share of the differences that are the most frequent one."""
     differences, counts = np.unique(np.diff(stamps), return_counts=True)
     order = np.argsort(-counts, kind="stable")
     # with many gaps, twice the step may by chance be more frequent than the step itself
     frequent = differences[order[2 * counts[order] >= counts.max()]]
     since_first = stamps - stamps[0]
-    return next((step for step in frequent if not (since_first % step).astype(np.int64).any()), frequent[0])
+    step = next((step for step in frequent if not (since_first % step).astype(np.int64).any()), frequent[0])
+    return step, counts.max() / counts.sum()
 
 
 def _infer_months(stamps: pd.DatetimeIndex) -> Frequency | None:

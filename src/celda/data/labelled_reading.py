@@ -15,6 +15,7 @@ from celda.data.reading import RawTable, Source, bytes_of, decode, read_source
 from celda.data.ts_file import read_ts
 from celda.errors import CeldaError
 
+TEXT_COL, TOKEN_COL = "text", "token"  # what these columns are called where nothing else is said
 _TABLES = {".csv", ".tsv", ".parquet", ".pq"}
 
 
@@ -45,6 +46,8 @@ def read_classified(
     raw = read_source(source, header=f"{text_col},{label_col}", row="sequence, or for each step of one")
     if labelled:
         _require(raw, label_col, "labels", "label_col")
+    if text_col != TEXT_COL:
+        _require(raw, text_col, "texts", "text_col")
     if text_col in raw.frame:
         texts = raw.frame[text_col]
         _refuse_missing(raw, text_col)
@@ -59,7 +62,7 @@ def read_classified(
             raise CeldaError(
                 f"{raw.name} has no column beside {label_col!r}: it needs one of texts (text_col), or of numbers."
             )
-        inputs, kind = list(_numbers(raw, columns, missing)[..., None]), "series"
+        inputs, kind = list(_numbers(raw, columns, missing, "text_col")[..., None]), "series"
     labels = _labels(raw, label_col) if labelled else None
     known = None if kind == "text" else tuple(columns)
     return Labelled(kind, inputs, labels, raw.name, notes=tuple(raw.notes), columns=known)  # type: ignore[arg-type]
@@ -78,6 +81,8 @@ def read_tagged(
     raw = read_source(source, header=f"{id_col},{token_col},{label_col}", row="step of a sequence")
     if labelled:
         _require(raw, label_col, "labels", "label_col")
+    if token_col != TOKEN_COL:
+        _require(raw, token_col, "words", "token_col")
     if token_col not in raw.frame:
         return _long(raw, label_col, id_col, time_col, missing, labelled, a_step=True)
     _refuse_missing(raw, token_col)
@@ -97,7 +102,7 @@ def _long(
     columns = [name for name in raw.frame.columns if name not in (label_col, id_col, time_col)]
     if not columns:
         raise CeldaError(f"{raw.name} has no column of features beside {raw.columns_in_words()}: it needs one.")
-    values = _numbers(raw, columns, missing)
+    values = _numbers(raw, columns, missing, "token_col" if a_step else "text_col")
     clocks = None
     if time_col is not None:
         clock = _clock(raw, time_col)
@@ -144,15 +149,15 @@ def _is_stamp(column: pd.Series) -> bool:
     return pd.api.types.is_datetime64_any_dtype(column.dtype)
 
 
-def _numbers(raw: RawTable, columns: list[str], missing: bool) -> np.ndarray:
-    """Columns of numbers as (rows, columns)."""
+def _numbers(raw: RawTable, columns: list[str], missing: bool, words: str) -> np.ndarray:
+    """Columns of numbers as (rows, columns); `words` is the option that names a column of words."""
     parsed = []
     for name in columns:
         found = parse_numbers(raw, name)
         if isinstance(found, int):
             raise CeldaError(
                 f"{raw.at(found)}: {raw.frame[name].iloc[found]!r} in column {name!r} is no number: all columns but "
-                "those of labels, names and times are features; leave it out, or say what it is (text_col, "
+                f"those of labels, names and times are features; leave it out, or say what it is ({words}, "
                 "label_col, id_col)."
             )
         if not missing and np.isnan(found).any():

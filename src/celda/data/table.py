@@ -128,6 +128,11 @@ class Table:
         check_horizon(h)
         known, name, notes = self.later, "the table", self.notes
         if future is not None:
+            if not self.future:
+                raise CeldaError(
+                    "A table of the future was given (future_df), and the forecast has no covariates that are known "
+                    "ahead of time: leave it out, or name them when training (future)."
+                )
             raw = read_source(future)
             raw.habits.update(self.habits)
             name = raw.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn.utils.rnn import PackedSequence
 
+from celda.checks import whole_number
 from celda.errors import CeldaError
 from celda.language import Cell
 
@@ -17,6 +19,7 @@ WHOLE = (
     *(torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
 )  # dtypes of whole numbers
+_OPTIONS = ("state", "lengths", "resets", "start")  # of a call, besides the cell's inputs
 LOWERED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes that autocast computes with in a lower one
 
 
@@ -35,11 +38,16 @@ def has_shape(tensor: Tensor, wanted: Sequence[int]) -> bool:
     return tensor.dim() == len(wanted) and all(a == b for a, b in zip(tensor.shape, wanted, strict=True))
 
 
-def check_sizes(hidden_size: int, num_layers: int, dropout: float) -> None:
-    """The sizes of a layer are positive whole numbers; dropout is a probability."""
-    for name, value in {"hidden_size": hidden_size, "num_layers": num_layers}.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise CeldaError(f"{name}={value!r} cannot be: write a whole number of at least 1.")
+def positive(name: str, value: int) -> int:
+    """A size that was given, of Python or NumPy, as Python has it."""
+    number = whole_number(value)
+    if number is None:
+        raise CeldaError(f"{name}={value!r} cannot be: write a whole number of at least 1.")
+    return number
+
+
+def check_dropout(dropout: float) -> None:
+    """It is a probability."""
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
         raise CeldaError(f"dropout={dropout!r} is no probability: write a number from 0 to 1.")
 
@@ -54,20 +62,15 @@ def check_flags(**flags: object) -> None:
 def input_sizes(cell: Cell, given: int | Mapping[str, int]) -> dict[str, int]:
     """The width of each input of the cell, from what the caller gave as `input_size`."""
     first, *further = cell.inputs
-    if isinstance(given, int) and not isinstance(given, bool):
-        given = {first: given}
     if not isinstance(given, Mapping) and not further:
-        raise CeldaError(f"input_size={given!r} cannot be: write a whole number of at least 1.")
+        return {first: positive("input_size", given)}
     if not isinstance(given, Mapping) or set(given) != set(cell.inputs):
         wanted = "{" + ", ".join(f"{name!r}: ..." for name in cell.inputs) + "}"
         raise CeldaError(
             f"input_size={given!r} does not fit the cell {cell.name}, which takes {', '.join(cell.inputs)}: "
             f"write input_size={wanted}, with a whole number for each."
         )
-    for name, size in given.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise CeldaError(f"The input {name!r} has the width {size!r}: write a whole number of at least 1.")
-    return {name: given[name] for name in cell.inputs}
+    return {name: positive(f"input_size of {name!r}", given[name]) for name in cell.inputs}
 
 
 def check_input(x: Tensor, size: int, like: Tensor) -> None:
@@ -247,8 +250,10 @@ def check_further(
     wanted = set(cell.inputs[1:])
     if set(given) != wanted:
         told = ", ".join(sorted(wanted)) or "none besides its input"
+        close = [meant for name in given for meant in get_close_matches(name, _OPTIONS, n=1)]
         raise CeldaError(
             f"The cell {cell.name} takes these inputs by name: {told}; given: {', '.join(sorted(given)) or 'none'}."
+            + "".join(f" Did you mean {meant!r}?" for meant in close[:1])
         )
     for name, value in given.items():
         constant = (sizes[name],) if batch is None else (batch, sizes[name])

@@ -88,7 +88,9 @@ class Recurrent(nn.Module):
         connections: str | None = None,
     ) -> None:
         super().__init__()
-        doors.check_sizes(hidden_size, num_layers, dropout)
+        hidden_size = doors.positive("hidden_size", hidden_size)
+        num_layers = doors.positive("num_layers", num_layers)
+        doors.check_dropout(dropout)
         doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional, layer_norm=layer_norm)
         check_engine(engine)
         between.check_connections(connections)
@@ -97,9 +99,9 @@ class Recurrent(nn.Module):
                 warn(f"{name}={given!r} has no effect with num_layers=1: it acts between layers.")
         self.cell = cells.find(cell)
         if proj_size != 0:
-            self.cell = language.projection(self.cell, proj_size)
+            self.cell = language.projection(self.cell, doors.positive("proj_size", proj_size))
         if heads != 1:
-            self.cell = language.heads(self.cell, heads)
+            self.cell = language.heads(self.cell, doors.positive("heads", heads))
         if layer_norm:
             self.cell = language.layer_norm(self.cell, bias)
         if recurrent_dropout != 0:

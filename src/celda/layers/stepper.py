@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 
 from celda.engines import Call, Plan, Stream, onlooker
 from celda.errors import CeldaError
@@ -121,9 +122,8 @@ class Stepper:
     def _hindrance(self) -> str | None:
         """Why a step is a call of the layer, or None where the engine decides."""
         arrays = self.layer._parameters
-        computed = [name for names in self.layer._names for name in names.values() if name not in arrays]
-        if computed:
-            return f"{computed[0]} is computed anew at every call"
+        if (computed := self._computed()) is not None:
+            return f"{computed} is computed anew at every call"
         if any(array is not None and array.is_inference() for array in arrays.values()):
             return "torch counts no changes of weights that were made in inference mode"
         if self.layer.connections and self.layer.num_layers > 1:
@@ -131,6 +131,19 @@ class Stepper:
         if self.layer.cell.below:
             return "its cell sees the layer below"
         return "the gates are traced" if self.layer._trace is not None else onlooker()
+
+    def _computed(self) -> str | None:
+        """The first array of the layer that is computed and no parameter. Raises CeldaError where a hook does that."""
+        arrays, layer = self.layer._parameters, self.layer
+        computed = [name for names in layer._names for name in names.values() if name not in arrays]
+        for name in computed:
+            if not is_parametrized(layer, name):
+                raise CeldaError(
+                    f"{name} is computed by a hook when the layer is called, and a step is no such call: make what "
+                    f"the hook computes last (torch.nn.utils.prune.remove(layer, {name!r}), remove_weight_norm), or "
+                    "use torch.nn.utils.parametrizations, which a stepper follows."
+                )
+        return computed[0] if computed else None
 
     def _bound(self) -> Stream | None:
         """The stream with the weights as they are now, if there is one."""
@@ -173,6 +186,7 @@ class Stepper:
     def _layer(self, x: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """A step as a call of the layer."""
         layer, like = self.layer, self.layer._like
+        self._computed()  # by nothing that runs only when the layer is called
         if torch.compiler.is_compiling():
             raise CeldaError(
                 "A stepper cannot be compiled or exported, as its state is no tensor of the graph: compile the layer "

@@ -61,7 +61,7 @@ def train(
     table = forecaster.read(source)
     h = forecaster.h
     held_out = default_test_size(h, int(table.lengths.min())) if test_size is None else _test_size(test_size, h)
-    check_held_out(table, held_out, "test_size")
+    check_held_out(table, held_out, "h" if test_size is None else "test_size")
     Sizes.derive(forecaster, table.until(-held_out))  # before the folder is made
     check_device(forecaster.device)
     run = RunFolder.make(Path(folder), overwrite)
@@ -177,8 +177,7 @@ def _go(
         files[f"{name} figure"] = run.folder / "figures" / f"{name}.png"
         figures.save_figure(figure, files[f"{name} figure"])
     outcome = Outcome(backtest.scores, len(backtest.y), tuple(said), files, time.perf_counter() - begun)
-    run.write_outcome(outcome)
-    return outcome
+    return run.write_outcome(outcome)
 
 
 def _test_size(given: int, h: int) -> int:

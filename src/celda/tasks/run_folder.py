@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,11 @@ class RunFolder:
             raise CeldaError(f"{self.folder / _CONFIG} does not describe a run: give a folder that holds one.")
         return config
 
-    def write_outcome(self, outcome: Outcome) -> None:
-        """Write what the run came to: this ends it."""
+    def write_outcome(self, outcome: Outcome) -> Outcome:
+        """Write what the run came to: this ends it. Where it had ended before, that took what it took then."""
+        if self.has_ended:
+            with suppress(CeldaError):  # it is damaged: this is how it is written anew
+                outcome = replace(outcome, seconds=self.read_outcome().seconds)
         rows = {
             str(name): {metric: None if pd.isna(value) else float(value) for metric, value in row.items()}
             for name, row in outcome.scores.iterrows()
@@ -143,6 +146,7 @@ class RunFolder:
         }
         self.write(_OUTCOME, json.dumps({**whole, "seconds": outcome.seconds}, indent=2))
         _delete_former(self.folder)
+        return outcome
 
     def read_outcome(self) -> Outcome:
         """What the run came to. Raises CeldaError where it has not ended."""

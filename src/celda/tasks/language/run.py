@@ -96,8 +96,7 @@ def _go(text: Text, run: RunFolder, model: LanguageModel, *, resume: bool, quiet
     files = {"model": run.model, "sample": sample, "loss figure": loss}
     seconds = time.perf_counter() - begun
     outcome = Outcome(model.scores_, model.tested_, model.notes_, files, seconds, "characters")
-    run.write_outcome(outcome)
-    return outcome
+    return run.write_outcome(outcome)
 
 
 def _fingerprint(text: Text) -> str:

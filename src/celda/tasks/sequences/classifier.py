@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from celda.checks import suggesting
 from celda.data.labelled import Labelled
-from celda.data.labelled_reading import read_classified
+from celda.data.labelled_reading import TEXT_COL, read_classified
 from celda.data.labels import in_terms_of, places_of
 from celda.data.padded import Padded
 from celda.data.series import SeriesEncoder, as_series, check_times
@@ -105,7 +105,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         weight_decay: float = 0.01,
         seed: int = 0,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-        text_col: str = "text",
+        text_col: str = TEXT_COL,
         label_col: str = "label",
         id_col: str = "id",
         time_col: str | None = None,

@@ -158,8 +158,7 @@ def _go(parts: tuple[Labelled, Labelled], run: RunFolder, estimator: Any, *, res
     files = {"model": run.model, **files}
     seconds = time.perf_counter() - begun
     outcome = Outcome(tested.scores, len(tested.frame), tested.notes, files, seconds, tested.what)
-    run.write_outcome(outcome)
-    return outcome
+    return run.write_outcome(outcome)
 
 
 def _shown(histories: dict[str, History]) -> dict[str, History]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -21,7 +22,8 @@ from benchmarks.custom import OPTED
 from benchmarks.shapes import Shape
 from benchmarks.timing import settle
 from celda.cells import CELLS
-from celda.engines.cpu import launches, passes, products
+from celda.engines.cpu import passes, products, threads
+from celda.engines.cpu.kernels import DTYPES
 
 SHAPES = Shape(100, 1, 64, 64), Shape(200, 64, 16, 128), Shape(100, 64, 512, 512)
 FORWARD, BACKWARD, PRODUCTS = "forward kernel", "backward kernel", "gradients of weights and inputs"
@@ -55,21 +57,36 @@ class Clock:
             self._turn()
             self._running.pop()
 
-    def watched(self, function: Callable[..., Any], name: str | Callable[[], str]) -> Callable[..., Any]:
+    def watched(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The function, whose time is this part's."""
 
         @wraps(function)
         def run(*given: Any, **named: Any) -> Any:
-            with self.part(name if isinstance(name, str) else name()):
+            with self.part(name):
                 return function(*given, **named)
 
         return run
 
-    def kernel(self) -> str:
-        """Which kernel is run: by the pass that runs it, or the part that has one."""
-        if self._running[-1] == PRODUCTS:
-            return PRODUCTS
-        return BACKWARD if "backward pass" in self._running else FORWARD
+
+class Apart:
+    """In the place of a `threads.Script`: its kernels one by one, each in its part."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.entries = clock, list[tuple[Any, ...]]()
+        self.products = {products._code(dtype).address("products") for dtype in DTYPES}
+
+    def add(self, kernel: int, arguments: int, slots: int, told: Sequence[int] = (), held: object = None) -> None:
+        """See `threads.Script.add`."""
+        self.entries.append((kernel, arguments, slots, told, held))
+
+    def run(self) -> None:
+        """Run what was added."""
+        entries, self.entries = self.entries, []
+        for kernel, arguments, slots, told, _ in entries:
+            for address, value in zip(told[::2], told[1::2], strict=True):
+                ctypes.c_int64.from_address(address).value = value
+            with self.clock.part(PRODUCTS if kernel in self.products else BACKWARD):
+                threads.run.__wrapped__(kernel, arguments, slots)  # type: ignore[attr-defined]  # without its clock
 
 
 def profile(ready: Ready) -> dict[str, list[float]]:
@@ -81,8 +98,8 @@ def profile(ready: Ready) -> dict[str, list[float]]:
             ready.call()  # wakes the threads and fills the caches
         clock = Clock()
         with (
-            mock.patch.object(launches.threads, "run", clock.watched(launches.threads.run, clock.kernel)),
-            mock.patch.object(products, "multiply", clock.watched(products.multiply, PRODUCTS)),
+            mock.patch.object(threads, "run", clock.watched(threads.run, FORWARD)),
+            mock.patch.object(threads, "Script", partial(Apart, clock)),
             mock.patch("celda.engines.cpu.function.forward", clock.watched(passes.forward, "forward pass")),
             mock.patch("celda.engines.cpu.function.sweep", clock.watched(passes.sweep, "backward pass")),
             clock.part(LAYER),

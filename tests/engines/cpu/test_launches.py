@@ -64,14 +64,33 @@ PADDED = torch.tensor([11, 3, 0, 9, 9])  # no sequence has all of the 23 steps
 def test_a_sweep_in_pieces_is_the_sweep(monkeypatch, reverse, options):
     call = random_call(leaky, steps=23, batch=5, hidden=3, reverse=reverse, **options)
     whole = gradients(call)
-    runs, run_ = [], launches.Launch.run
-    monkeypatch.setattr(launches.Launch, "run", lambda self, *args: runs.append(1) or run_(self, *args))
+    spans, add = [], launches.Launch.add
+    monkeypatch.setattr(launches.Launch, "add", lambda self, *args: spans.append(1) or add(self, *args))
     monkeypatch.setattr(passes, "CHUNK", 0)
     for rows in (1, 5, 12):
         monkeypatch.setattr(passes, "FEWEST", rows)
-        runs.clear()
+        spans.clear()
         same(gradients(call), whole)
-        assert len(runs) > 2  # one is the forward pass
+        assert len(spans) > 2
+
+
+@pytest.mark.parametrize("batch", [5, 40], ids=["units shared", "rows shared"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("lengths", [False, True], ids=["dense", "ragged"])
+def test_threads_that_share_a_sweep_in_pieces(monkeypatch, torch_threads, lengths, reverse, batch):
+    """Where the adjoints of one piece are laid over those of the piece before."""
+    options = {"lengths": torch.randint(24, (batch,))} if lengths else {}
+    call = random_call(leaky, steps=23, batch=batch, hidden=20, reverse=reverse, **options)
+    torch_threads(1)
+    whole = gradients(call)
+    monkeypatch.setattr(kernels, "ALONE", -1)
+    monkeypatch.setattr(passes, "CHUNK", 0)
+    for count in (2, 3):
+        torch_threads(count)
+        for rows in (1, 2 * batch, 5 * batch):
+            monkeypatch.setattr(passes, "FEWEST", rows)
+            for _ in range(10):
+                same(gradients(call), whole)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

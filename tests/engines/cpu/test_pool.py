@@ -125,6 +125,6 @@ def test_a_large_output_may_be_changed_in_place(monkeypatch, lengths):
 
 
 def test_a_small_tensor_of_the_callers_is_torchs_own():
-    pool.empty(torch.empty(0), pool.SMALLEST, 2)
+    pool.empty(torch.empty(0), pool.LARGEST // 8, 2)
     gc.collect()
     assert pool.unused() == 0

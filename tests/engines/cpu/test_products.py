@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from celda.engines.cpu import machine, noise, products
-from celda.engines.cpu.products import Product, multiply
+from celda.engines.cpu.products import Matrix, Product, multiply
 from tests.tolerances import TOLERANCES
 
 LARGEST = products.largest
@@ -33,6 +33,10 @@ def inside(*size: int, dtype: torch.dtype, edge: float) -> tuple[Tensor, Tensor]
     return part, whole
 
 
+def of(a: Tensor, b: Tensor, out: Tensor, adds: bool, parts=()) -> Product:
+    return Product(Matrix.of(a), Matrix.of(b), Matrix.of(out), adds, parts)
+
+
 def check(m: int, n: int, depth: int, dtype: torch.dtype, turned: bool, adds: bool) -> None:
     nan = float("nan")
     a = inside(depth, m, dtype=dtype, edge=nan)[0].t() if turned else inside(m, depth, dtype=dtype, edge=nan)[0]
@@ -41,7 +45,7 @@ def check(m: int, n: int, depth: int, dtype: torch.dtype, turned: bool, adds: bo
     expected = a.double() @ b.double() + (out.double() if adds else 0)
     if not adds:
         out.fill_(nan)
-    multiply([Product(a, b, out, adds)])
+    multiply([of(a, b, out, adds)])
     torch.testing.assert_close(out.double(), expected, **TOLERANCES["cpu", dtype])
     out.fill_(7.0)
     assert (around == 7).all()  # nothing was written beside it
@@ -67,14 +71,14 @@ def test_terms_are_summed_up_part_by_part(depth, dtype):
 def test_several_products_come_one_after_the_other():
     a, b, c = (torch.randn(size, dtype=torch.float64) for size in ((40, 9), (9, 40), (9, 40)))
     out = torch.full((40, 40), float("nan"), dtype=torch.float64)
-    multiply([Product(a, b, out, False), Product(a, c, out, True)])
+    multiply([of(a, b, out, False), of(a, c, out, True)])
     torch.testing.assert_close(out, a @ b + a @ c)
 
 
 def test_only_some_parts_are_computed():
     a, b = torch.randn(24, 50, dtype=torch.float64), torch.randn(50, 21, dtype=torch.float64)
     out = torch.full((24, 21), 7.0, dtype=torch.float64)
-    multiply([Product(a, b, out, False, [(0, 8, 0, 7), (8, 24, 5, 21)])])
+    multiply([of(a, b, out, False, [(0, 8, 0, 7), (8, 24, 5, 21)])])
     expected = torch.full_like(out, 7.0)
     expected[:8, :7], expected[8:, 5:] = a[:8] @ b[:, :7], a[8:] @ b[:, 5:]
     torch.testing.assert_close(out, expected)
@@ -85,7 +89,7 @@ def test_no_terms_are_zero(small, monkeypatch):
     monkeypatch.setattr(products, "largest", lambda: small)
     for adds, expected in ((False, 0.0), (True, 3.0)):
         out = torch.full((4, 5), 3.0)
-        multiply([Product(torch.ones(4, 0), torch.ones(0, 5), out, adds)])
+        multiply([of(torch.ones(4, 0), torch.ones(0, 5), out, adds)])
         assert (out == expected).all()
     multiply([])
 
@@ -93,9 +97,9 @@ def test_no_terms_are_zero(small, monkeypatch):
 @pytest.mark.parametrize("adds", [False, True])
 def test_large_ones_are_left_to_the_library(adds, monkeypatch):
     monkeypatch.setattr(products, "largest", lambda: -1)
-    monkeypatch.setattr(products.threads, "run", lambda *_: pytest.fail("this was machine code"))
+    monkeypatch.setattr(products.threads.Script, "add", lambda *_: pytest.fail("this was machine code"))
     a, b, out = torch.randn(4, 3), torch.randn(3, 5), torch.full((4, 5), 1.0 if adds else float("nan"))
-    multiply([Product(a, b, out, adds)])
+    multiply([of(a, b, out, adds)])
     torch.testing.assert_close(out, a @ b + (1 if adds else 0))
 
 
@@ -107,7 +111,7 @@ def test_the_bits_do_not_depend_on_the_threads(torch_threads, m, n):
         g = torch.Generator().manual_seed(0)
         a, b = torch.randn(m, 300, generator=g), torch.randn(300, n, generator=g)
         found.append(torch.empty(m, n))
-        multiply([Product(a, b, found[-1], False)])
+        multiply([of(a, b, found[-1], False)])
     assert found[0].equal(found[1])
     assert found[0].equal(found[2])
 
@@ -118,7 +122,7 @@ def test_a_large_product_waits_for_the_small_ones_before_it(monkeypatch):
     a, b, c, d = (torch.randn(size, dtype=torch.float64) for size in ((4, 3), (3, 5), (4, 9), (9, 5)))
     for first, second in (((a, b), (c, d)), ((c, d), (a, b))):
         out = torch.full((4, 5), float("nan"), dtype=torch.float64)
-        multiply([Product(*first, out, False), Product(*second, out, True)])
+        multiply([of(*first, out, False), of(*second, out, True)])
         torch.testing.assert_close(out, a @ b + c @ d)
 
 
@@ -156,7 +160,7 @@ def test_threads_that_need_the_code_at_once(hasty, monkeypatch):
 
     def product() -> Tensor:
         out = torch.empty(300, 300)
-        multiply([Product(a, b, out, False)])
+        multiply([of(a, b, out, False)])
         return out
 
     for out in at_once(product, products._code):

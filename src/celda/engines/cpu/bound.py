@@ -90,7 +90,9 @@ class Bound:
             values["record"] = record.data_ptr()
             kept = Planes(record, layout.hidden, self._kept)
         initial = self._zeros if states is None else dict(zip(self._initial, states, strict=True))
-        launch.run(layout, values, {**weights, **initial}, 0, layout.steps)
+        held = launch.tell(layout, values, {**weights, **initial})
+        launch.run(layout)
+        del held  # not before
         final = tuple(state.clone() for state in launch.stacked[layout.steps % 2])
         ready.give_back(launch)
         return output, final, kept

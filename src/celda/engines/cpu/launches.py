@@ -34,13 +34,14 @@ SIZES = 32  # for which they do
 LARGE_ONES = 8  # that wait, of all sizes together
 
 
-class _Known(NamedTuple):
-    """What was last written to a block of arguments besides a run's own values; it holds what lies at the addresses."""
+class _Share(NamedTuple):
+    """How threads share some steps of a layout."""
 
     layout: Layout
-    span: tuple[int, int, int]  # first step, end, threads asked for
-    parts: int
-    bounds: Tensor
+    slots: int  # threads that were asked for
+    parts: int  # and that are taken
+    told: dict[str, int]  # what the kernel is told of it
+    bounds: Tensor  # which lies at one of the addresses
 
 
 class Launch:
@@ -86,49 +87,60 @@ class Launch:
         self._jobs = self.constants["job_count"]
         names, self._place = self.kernel.arguments.names, self.kernel.arguments.place
         self._new = {*names} - self.constants.keys() - {"by_rows", "chunks", "bounds"}  # told at every run
+        self._layout: Layout | None = None  # that the block was told of, and the share of all its spans
+        self._shared: _Share | None = None
         self._block = self.kernel.arguments.pack(dict.fromkeys(names, 0) | self.constants)
         self._code, self._at = self.kernel.code.address("kernel"), ctypes.addressof(self._block)
-        self._known: _Known | None = None
         return self
 
-    def run(
-        self,
-        layout: Layout,
-        values: Mapping[str, int],
-        sources: Mapping[str, Tensor | None] | None,
-        begin: int,
-        end: int,
-    ) -> None:
-        """Run the steps begin..end, numbered as they are run; without `sources`, on buffers as they are.
+    def tell(self, layout: Layout, values: Mapping[str, int], sources: Mapping[str, Tensor | None]) -> list[Tensor]:
+        """Write to the block what a call says; what is returned must live until the kernel has run.
 
-        On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or
-        the units where the rows are few and the weights more than a cache holds. `values` has the same names in every
-        run: what the layout decides besides is told again only where it is another one.
+        `values` has the same names in every call: what the layout decides is told again only where it is another one.
         """
-        known = self._known
-        slots = torch.get_num_threads()
-        if known is None or known.layout is not layout or known.span != (begin, end, slots):
-            known = self._tell(layout, values, begin, end, slots)
-        held = None if sources is None else self.jobs.take(sources)
         block, place = self._block, self._place
+        if self._layout is not layout:
+            if missing := self._new - layout.numbers.keys() - values.keys():
+                raise TypeError(f"the kernel must be told {', '.join(sorted(missing))}")
+            for name, value in layout.numbers.items():
+                block[place[name]] = value
+            self._layout = layout if layout.plain else None  # others come once
+        held = self.jobs.take(sources)
         for name, value in values.items():
             block[place[name]] = value
-        block[place["job_count"]] = 0 if held is None else self._jobs
-        threads.run(self._code, self._at, known.parts)
+        block[place["job_count"]] = self._jobs
+        return held
 
-    def _tell(self, layout: Layout, values: Mapping[str, int], begin: int, end: int, slots: int) -> _Known:
-        """Write to the block what the layout and the threads decide."""
-        if missing := self._new - layout.numbers.keys() - values.keys():
-            raise TypeError(f"the kernel must be told {', '.join(sorted(missing))}")
+    def run(self, layout: Layout) -> None:
+        """Run all steps.
+
+        On as many threads as torch may use, or on one where a step is too little work. The threads share the rows, or
+        the units where the rows are few and the weights more than a cache holds.
+        """
+        shared = self._share(layout, 0, layout.steps)
+        for name, value in shared.told.items():
+            self._block[self._place[name]] = value
+        threads.run(self._code, self._at, shared.parts)
+
+    def add(self, script: threads.Script, layout: Layout, numbers: Mapping[str, int], begin: int, end: int) -> None:
+        """Have the steps begin..end, numbered as they are run, done by a script; the kernel is told these numbers."""
+        shared, at, place = self._share(layout, begin, end), self._at, self._place
+        told = [
+            word for name, value in (*shared.told.items(), *numbers.items()) for word in (at + 8 * place[name], value)
+        ]
+        script.add(self._code, at, shared.parts, told, shared.bounds)
+
+    def _share(self, layout: Layout, begin: int, end: int) -> _Share:
+        shared, slots = self._shared, torch.get_num_threads()
+        if shared is not None and shared.layout is layout and shared.slots == slots:
+            return shared
         blocks = layout.padded // self._shape.lanes
         parts, chunks, by_rows = share(layout, blocks, self._weights, self._ahead, slots)
         bounds = layout.bounds(chunks, begin, end)
         told = {"by_rows": int(by_rows), "chunks": chunks, "bounds": bounds.data_ptr()}
-        for name, value in {**layout.numbers, **told}.items():
-            self._block[self._place[name]] = value
-        known = _Known(layout, (begin, end, slots), parts, bounds)
-        self._known = known if layout.plain else None  # others come once
-        return known
+        shared = _Share(layout, slots, parts, told, bounds)
+        self._shared = shared if layout.plain else None  # in others every span has bounds of its own
+        return shared
 
     def view(self, name: str, *shape: int) -> Tensor:
         """What begins at a buffer as a tensor, which may be looked at until the next call."""

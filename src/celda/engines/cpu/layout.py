@@ -123,15 +123,15 @@ class Layout:
         return self.ragged.unsorted[self.ragged.places % self.batch]
 
     def spans(self, most: int) -> list[tuple[int, int, int, int]]:
-        """The steps in the order of a sweep, cut so that a span has about `most` rows or one step.
+        """The steps in the order of a sweep, cut so that a span has about `most` rows, and two steps if there are two.
 
         Each is (last step as they were run, how many, first row, end of the rows).
         """
         found, end = [], self.steps
         if self.ragged is None:
-            count = max(1, most // self.batch)
+            count = max(2, most // self.batch)
             while end:
-                begin = max(0, end - count)
+                begin = end - count if end > count + 1 else 0
                 low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
                 found.append((end - 1, end - begin, low * self.batch, high * self.batch))
                 end = begin
@@ -139,8 +139,8 @@ class Layout:
         offset = self._offsets
         place = (lambda s: offset[self.steps - s]) if self.reverse else (lambda s: offset[s])
         while end:
-            begin = end - 1
-            while begin and abs(place(begin - 1) - place(end)) <= most:
+            begin = max(0, end - 2)
+            while begin == 1 or (begin and abs(place(begin - 1) - place(end)) <= most):
                 begin -= 1
             low, high = sorted((place(begin), place(end)))
             found.append((end - 1, end - begin, low, high))

@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from celda.engines.call import Call
-from celda.engines.cpu import pool
+from celda.engines.cpu import pool, threads
 from celda.engines.cpu.given import by_unit, read, told
 from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, hoists, shape_of
 from celda.engines.cpu.launches import forward_launches, sweep_launches
 from celda.engines.cpu.layout import Layout, plainly
+from celda.engines.cpu.products import Matrix
 from celda.engines.cpu.shield import shielded
 from celda.engines.cpu.sums import WeightGradients, bias_gradients
 from celda.engines.derivatives import Upstream
@@ -102,7 +103,9 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)} | told(units, layout)
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.tensor.data_ptr()
-    launch.run(layout, values, {**call.weights, **_at_0(cell.states, states)}, 0, layout.steps)
+    held = launch.tell(layout, values, {**call.weights, **_at_0(cell.states, states)})
+    launch.run(layout)
+    del held  # not before
     final = layout.final(launch.states, launch.final)
     ready.give_back(launch)
     return Passed(program, layout, shape, given, units, states, output, final, around, record, operands)
@@ -141,7 +144,7 @@ def sweep(
     values |= {f"d_{name}": rows.data_ptr() for name, rows in d_below.items()}
     values |= {"record": passed.record.tensor.data_ptr(), **told(passed.by_unit, layout)}
     d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(upstream.final), strict=True)}
-    sources: dict[str, Tensor | None] | None = {**call.weights, **_at_0(cell.states, passed.states), **d_last}
+    sources: dict[str, Tensor | None] = {**call.weights, **_at_0(cell.states, passed.states), **d_last}
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))
     operands = [lease.tensor for lease in passed.operands]
     gradients = WeightGradients(
@@ -149,10 +152,16 @@ def sweep(
     )
     spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
     adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
-    for span in _windows(spans, layout, adjoint.tensor):
-        launch.run(layout, values | span.numbers, sources, *span.steps)
-        sources = None
-        gradients.add(span.adjoint, span.rows)
+    script, held = threads.Script(), None
+    for (last, count, begin, end), window, numbers in _windows(spans, layout, Matrix.of(adjoint.tensor)):
+        if held is None:
+            held = launch.tell(layout, values | numbers, sources)
+        else:
+            numbers["job_count"] = 0
+        launch.add(script, layout, numbers, last - count + 1, last + 1)
+        gradients.add(script, window, begin, end)
+    script.run()
+    del held  # not before
     d_given, d_weights = gradients.result()
     total = launch.sums.sum(0)
     d_weights |= bias_gradients(program, call.weights, total)
@@ -163,34 +172,26 @@ def sweep(
     return d_given, d_states, d_weights
 
 
-@dataclass(frozen=True)
-class _Span:
-    """One launch of the sweep: its steps and rows, where their adjoints go, and what the kernel is told."""
-
-    steps: tuple[int, int]
-    rows: slice
-    adjoint: Tensor  # (rows, maps * H)
-    numbers: dict[str, int]
+Steps = tuple[int, int, int, int]  # see `Layout.spans`
 
 
-def _windows(spans: list[tuple[int, int, int, int]], layout: Layout, buffer: Tensor) -> Iterator[_Span]:
-    """Place each span's adjoints in the buffer, beside those of the step that was swept before them.
+def _windows(spans: list[Steps], layout: Layout, buffer: Matrix) -> Iterator[tuple[Steps, Matrix, dict[str, int]]]:
+    """Each span, the rows of the buffer that its adjoints go to, and what the kernel is told.
+
+    A span reads the adjoints of the step after it: the edge of the span that was swept before, where its last rows
+    were written. They stay where they are. The new window is laid over them so that a row of its own last step comes to
+    lie on the same row there, which no other thread reads, and, as a span has two steps, long after it was read.
 
     Rows are numbered through the whole sequence, and so the kernel is given the address where row 0 would be.
     """
-    size, n_after = buffer.shape[1] * buffer.element_size(), 0
-    edge = buffer[:0]  # the adjoints of the step after the span
-    for last, count, begin, end in spans:
-        rows = end - begin
-        if layout.reverse:  # the step after lies before in memory
-            place, after, base_after = n_after, buffer[:n_after], begin - n_after
-        else:
-            place, after, base_after = 0, buffer[rows : rows + n_after], end
-        after.copy_(edge)
-        window = buffer[place : place + rows]
-        address = buffer.data_ptr() + (place - begin) * size  # a window without rows has no address of its own
-        numbers = {"last": last, "count": count, "n_after": n_after, "base_after": base_after, "adjoint": address}
-        yield _Span((last - count + 1, last + 1), slice(begin, end), window, numbers)
+    size, address = buffer.row * buffer.tensor.itemsize, buffer.address()
+    edge, n_after = buffer.rows if layout.reverse else 0, 0
+    for span in spans:
+        last, count, begin, end = span
         step = layout.first + (last - count + 1) * layout.direction
-        n_after = layout.begin(step + 1) - layout.begin(step)
-        edge = window[rows - n_after :] if layout.reverse else window[:n_after]
+        n = layout.begin(step + 1) - layout.begin(step)
+        place = edge + n - (end - begin) if layout.reverse and n_after else edge - (end - begin) * layout.reverse
+        numbers = {"last": last, "count": count, "n_after": n_after, "base_after": begin + edge - place}
+        numbers["adjoint"] = address + (place - begin) * size  # a window without rows has no address of its own
+        yield span, buffer.cut(place, place + end - begin), numbers
+        edge, n_after = place + (end - begin - n if layout.reverse else 0), n

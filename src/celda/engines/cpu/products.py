@@ -32,6 +32,44 @@ ROWS = 16  # rows that a thread must have: with fewer, the threads share the col
 WORTH = 2**19  # multiply-adds in all up to which a second thread costs more than it brings
 
 
+class Matrix(NamedTuple):
+    """A part of a tensor: what a slice of it is, at a tenth of its cost."""
+
+    tensor: Tensor
+    start: int  # elements from the tensor's first one
+    rows: int
+    columns: int
+    row: int  # elements from one to the next
+    column: int
+
+    @staticmethod
+    def of(tensor: Tensor) -> Matrix:
+        """A tensor (rows, columns), whole."""
+        return Matrix(tensor, 0, *tensor.shape, *tensor.stride())
+
+    def cut(self, begin: int, end: int) -> Matrix:
+        """Some of its rows."""
+        return Matrix(self.tensor, self.start + begin * self.row, end - begin, *self[3:])
+
+    def columns_of(self, begin: int, end: int) -> Matrix:
+        """Some of its columns."""
+        start = self.start + begin * self.column
+        return Matrix(self.tensor, start, self.rows, end - begin, self.row, self.column)
+
+    def turned(self) -> Matrix:
+        """Rows as columns."""
+        return Matrix(self.tensor, self.start, self.columns, self.rows, self.column, self.row)
+
+    def address(self) -> int:
+        """Where it begins."""
+        return self.tensor.data_ptr() + self.start * self.tensor.itemsize
+
+    def view(self) -> Tensor:
+        """The same as a tensor."""
+        begin = self.tensor.storage_offset() + self.start
+        return self.tensor.as_strided((self.rows, self.columns), (self.row, self.column), begin)
+
+
 class Product(NamedTuple):
     """`out` (m, n) becomes the product of `a` (m, d) and `b` (d, n), or with `adds` grows by it.
 
@@ -39,46 +77,54 @@ class Product(NamedTuple):
     rows from the first to the second number, and columns from the third to the fourth.
     """
 
-    a: Tensor
-    b: Tensor
-    out: Tensor
+    a: Matrix
+    b: Matrix
+    out: Matrix
     adds: bool
     parts: Sequence[tuple[int, int, int, int]] = ()
 
 
-def multiply(products: Sequence[Product]) -> None:
-    """Do the products, all of one dtype.
+def add(script: threads.Script, products: Sequence[Product]) -> None:
+    """Have the products, all of one dtype, done by a script; before one that is left to torch's library it is run.
 
     Those that go to the same place come in their order, and must be of the same sizes; none may read what another
     writes. (No thread waits for the others in between.)
     """
     table, work, most = list[int](), 0, largest()
     for a, b, out, adds, parts in products:
-        (m, depth), n = a.shape, b.shape[1]
+        m, depth, n = a.rows, a.columns, b.columns
         if not depth and not adds:
-            out.zero_()
+            script.run()
+            out.view().zero_()
         elif m * n * depth > most * max(m, n, depth) and not parts:
-            _run(table, work, out.dtype)  # what goes to the same place before
+            _add(script, table, work, out.tensor.dtype)  # what goes to the same place before
             table, work = [], 0
-            out.addmm_(a, b, beta=int(adds))
+            script.run()
+            out.view().addmm_(a.view(), b.view(), beta=int(adds))
         else:
-            size, (a_row, a_column), b_row, out_row = a.element_size(), a.stride(), b.stride(0), out.stride(0)
-            starts = a.data_ptr(), b.data_ptr(), out.data_ptr()
+            size, starts = out.tensor.itemsize, (a.address(), b.address(), out.address())
             for r0, r1, c0, c1 in parts or ((0, m, 0, n),):
-                table += (starts[0] + r0 * a_row * size, a_row, a_column, starts[1] + c0 * size, b_row)
-                table += (starts[2] + (r0 * out_row + c0) * size, out_row, r1 - r0, c1 - c0, depth, not adds)
+                table += (starts[0] + r0 * a.row * size, a.row, a.column, starts[1] + c0 * size, b.row)
+                table += (starts[2] + (r0 * out.row + c0) * size, out.row, r1 - r0, c1 - c0, depth, not adds)
                 work += (r1 - r0) * (c1 - c0) * depth
     if products:
-        _run(table, work, products[0].out.dtype)
+        _add(script, table, work, products[0].out.tensor.dtype)
 
 
-def _run(table: Sequence[int], work: int, dtype: torch.dtype) -> None:
-    """Do what is in the table, the FIELDS of each product; `work` is how many multiply-adds that is."""
+def multiply(products: Sequence[Product]) -> None:
+    """Do the products at once."""
+    script = threads.Script()
+    add(script, products)
+    script.run()
+
+
+def _add(script: threads.Script, table: Sequence[int], work: int, dtype: torch.dtype) -> None:
+    """Have done what is in the table, the FIELDS of each product; `work` is how many multiply-adds that is."""
     if table:
         arguments = (ctypes.c_int64 * (len(table) + 1))(len(table) // len(FIELDS), *table)
         slots = torch.get_num_threads() if work > WORTH else 1
         code = _code(dtype)  # held: of two threads that compile it at once, one has it alone
-        threads.run(code.address("products"), ctypes.addressof(arguments), slots)
+        script.add(code.address("products"), ctypes.addressof(arguments), slots, held=(code, arguments))
 
 
 @cache

@@ -87,7 +87,9 @@ class _Layer:
         fixed = {f"operand_{k}": operand.data_ptr() for k, operand in enumerate(operands)}
         new = dict.fromkeys([f"given_{k}" for k in range(len(given))] + ["output", "record", "hoisted", "time"], 0)
         first = {f"{state} at 0": value for state, value in zip(cell.states, call.states, strict=True)}
-        launch.run(layout, {**new, **fixed, "steps": 0}, {**call.weights, **first}, 0, 1)  # lays the weights out
+        held = launch.tell(layout, {**new, **fixed, "steps": 0}, {**call.weights, **first})
+        launch.run(layout)  # lays the weights out
+        del held  # not before
         self._bind(
             launch,
             layout,

@@ -11,6 +11,8 @@ from torch import Tensor
 from celda.engines.cpu import products
 from celda.engines.cpu.kernels import shape_of
 from celda.engines.cpu.layout import Layout, plainly
+from celda.engines.cpu.products import Matrix
+from celda.engines.cpu.threads import Script
 from celda.engines.program import ForwardProgram
 from celda.language import Groups, Narrow
 from celda.language.expression import Node
@@ -60,11 +62,11 @@ class _Total:
         turned = k < TURNED and not shape_of(operand.dtype, k).whole
         return _Total(operand.new_empty((k, m) if turned else (m, k)), turned, ())
 
-    def with_rows(self, g: Tensor, operand: Tensor) -> products.Product:
+    def with_rows(self, g: Matrix, operand: Matrix) -> products.Product:
         """What is to be done for the adjoints `g` (some rows, M) and an operand (as many, K)."""
         adds, self.adds = self.adds, True
         a, b = (operand, g) if self.turned else (g, operand)
-        return products.Product(a.t(), b, self.sum, adds, self.parts)
+        return products.Product(a.turned(), b, Matrix.of(self.sum), adds, self.parts)
 
     def found(self) -> Tensor | None:
         """The gradient (M, K), if there was a row."""
@@ -77,10 +79,10 @@ class _Total:
 class _Share:
     """One run of blocks of a product: what it multiplied, where its gradients are summed up."""
 
-    operand: Tensor  # (rows, K), or (B, K): constant over time
-    columns: slice  # of the adjoints
-    matrix: Tensor | None  # its rows of the weight, where the gradient of the operand is wanted
-    d_operand: Tensor | None
+    operand: Matrix  # (rows, K), or (B, K): constant over time
+    columns: tuple[int, int]  # of the adjoints, from the first to the second
+    matrix: Matrix | None  # its rows of the weight, where the gradient of the operand is wanted
+    d_operand: Matrix | None
     constant: Tensor | None  # the sum over time of the adjoints, where the operand is constant
     total: _Total | None  # where the gradient of the matrix is wanted
 
@@ -133,20 +135,23 @@ class WeightGradients:
                 operand = operands[program.operands.index(node)][:, :h]
             else:
                 operand = before(node)
-            columns, parts = slice(m * h, (m + count) * h), list[tuple[int, int, int, int]]()
+            columns, parts = (m * h, (m + count) * h), list[tuple[int, int, int, int]]()
             pattern = program.pattern(product)  # what is 0 in the matrix has no gradient
             if isinstance(pattern, Narrow):
                 rows, k = pattern.block(h)
-                operand, columns = operand[:, :k], slice(m * h, (m + count - 1) * h + rows)
+                operand, columns = operand[:, :k], (m * h, (m + count - 1) * h + rows)
             elif isinstance(pattern, Groups):
                 parts = _parts(pattern, count, h, shape_of(operand.dtype, h).lanes)
+            matrix = None
+            if d_operand is not None:
+                matrix = Matrix.of(plainly(weights[product.weight])).cut(block * h, (block + count) * h)
             share = _Share(
-                operand,
+                Matrix.of(operand),
                 columns,
-                None if d_operand is None else plainly(weights[product.weight])[block * h : (block + count) * h],
-                d_operand,
+                matrix,
+                None if d_operand is None else Matrix.of(d_operand),
                 None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * h),
-                _Total.of(columns.stop - columns.start, operand, parts) if product.weight in wanted else None,
+                _Total.of(columns[1] - columns[0], operand, parts) if product.weight in wanted else None,
             )
             self._shares.append((product, block, share))
 
@@ -154,32 +159,34 @@ class WeightGradients:
         moves = given.shape[0] == self.layout.rows
         return self.layout.buffer(given, given.shape[1]) if moves else torch.empty_like(given)
 
-    def add(self, adjoint: Tensor, rows: slice) -> None:
-        """Take in the adjoints (some rows, maps * H) of these rows."""
+    def add(self, script: Script, adjoint: Matrix, begin: int, end: int) -> None:
+        """Have a script take in the adjoints (end - begin, maps * H) of these rows."""
         touched: set[int] = set()
         work: list[products.Product] = []
         for *_, share in self._shares:
-            g = adjoint[:, share.columns]
+            g = adjoint.columns_of(*share.columns)
             if share.constant is None:
-                work += self._with_rows(share, g, rows, touched)
+                work += self._with_rows(share, g, begin, end, touched)
             else:
-                share.constant += g.view(-1, self.layout.batch, g.shape[1]).sum(0)
-        products.multiply(work)
+                script.run()  # the adjoints are not there before
+                share.constant += g.view().view(-1, self.layout.batch, g.columns).sum(0)
+        products.add(script, work)
 
-    def _with_rows(self, share: _Share, g: Tensor, rows: slice, touched: set[int]) -> list[products.Product]:
-        work = [] if share.total is None else [share.total.with_rows(g, share.operand[rows])]
+    def _with_rows(self, share: _Share, g: Matrix, begin: int, end: int, touched: set[int]) -> list[products.Product]:
+        work = [] if share.total is None else [share.total.with_rows(g, share.operand.cut(begin, end))]
         if share.d_operand is not None and share.matrix is not None:
-            work.append(products.Product(g, share.matrix, share.d_operand[rows], id(share.d_operand) in touched))
-            touched.add(id(share.d_operand))
+            place = id(share.d_operand.tensor)
+            work.append(products.Product(g, share.matrix, share.d_operand.cut(begin, end), place in touched))
+            touched.add(place)
         return work
 
     def result(self) -> tuple[list[Tensor | None], dict[str, Tensor]]:
-        """The gradients of what is given and of the matrices."""
+        """The gradients of what is given and of the matrices, when the script has run."""
         h, touched = self.layout.hidden, set[int]()
         work: list[products.Product] = []
         for *_, share in self._shares:
             if share.constant is not None:
-                work += self._with_rows(share, share.constant, slice(None), touched)
+                work += self._with_rows(share, Matrix.of(share.constant), 0, self.layout.batch, touched)
         products.multiply(work)
         found: dict[str, Tensor] = {}
         for product, block, share in self._shares:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,34 @@ def bound(kernel: int, arguments: int, slots: int) -> Callable[[], None]:
     return again
 
 
+class Script:
+    """Kernels one after another in a single call.
+
+    What Python needs has left the caches when a kernel has gone through its memory: the few lines from one kernel to
+    the next then take ten times as long as they do at once.
+    """
+
+    def __init__(self) -> None:
+        self._words: list[int] = []
+        self._held: list[object] = []
+
+    def add(self, kernel: int, arguments: int, slots: int, told: Sequence[int] = (), held: object = None) -> None:
+        """As `run`, when its turn comes; `told`: addresses and what is written there before, each an i64, in turn.
+
+        What is `held` lives until all have run.
+        """
+        self._words += (kernel, arguments, slots, len(told), *told)
+        self._held.append(held)
+
+    def run(self) -> None:
+        """Run what was added, and forget it."""
+        if not self._words:
+            return
+        words = (ctypes.c_int64 * len(self._words))(*self._words)
+        _runner().script(_parallel_for(), ctypes.addressof(words), len(self._held), int(forks.forked()))
+        self._words, self._held = [], []
+
+
 @functools.cache
 def _parallel_for() -> int:
     name = {"win32": "torch_cpu.dll", "darwin": "libtorch_cpu.dylib"}.get(sys.platform, "libtorch_cpu.so")
@@ -87,10 +115,11 @@ def _parallel_for() -> int:
 
 @functools.cache
 def _runner() -> Any:
-    code = cache.load("threads", _module, ["run", "again"])
+    code = cache.load("threads", _module, ["run", "again", "script"])
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)  # i64 all; ctypes converts addresses the fastest
     runner: Any = function(code.address("run"))
     runner.again = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("again"))
+    runner.script = function(code.address("script"))
     runner.code = code  # the one lives as long as the other
     return runner
 
@@ -118,7 +147,37 @@ def _module() -> ir.Module:
     b = ir.IRBuilder(again.append_basic_block())
     b.call(f, [b.load(b.gep(again.args[0], [I64(k)])) for k in range(4)])
     b.ret_void()
+    _script(module, f)
     return module
+
+
+def _script(module: ir.Module, run: ir.Function) -> None:
+    """`script(parallel_for, words, how many kernels, alone)`: of each its address, that of its arguments, its slots,
+    how many words follow, and these: an address and what is written there, in turn."""
+    f = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * 4), "script")
+    parallel_for, first, count, alone = f.args
+    b = ir.IRBuilder(f.append_basic_block())
+    e = Emit(b, module, "float64", 1)
+    words = b.inttoptr(first, _WORDS)
+
+    def word(place: Value, further: int = 0) -> Value:
+        return b.load(b.gep(words, [b.add(place, I64(further))]))
+
+    def entry(_: Value, carried: Sequence[Value]) -> list[Value]:
+        place = carried[0]
+        kernel, arguments, slots, told = (word(place, k) for k in range(4))
+        begin = b.add(place, I64(4))
+        end = b.add(begin, told)
+
+        def tell(k: Value, _: object) -> None:
+            b.store(word(k, 1), b.inttoptr(word(k), _WORDS))
+
+        e.loop(end, tell, start=begin, step=2)
+        b.call(run, [parallel_for, kernel, arguments, b.select(b.icmp_signed("!=", alone, I64(0)), I64(1), slots)])
+        return [end]
+
+    e.loop(count, entry, carry=[I64(0)])
+    b.ret_void()
 
 
 def _piece(module: ir.Module) -> ir.Function:

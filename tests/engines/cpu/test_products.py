@@ -2,15 +2,18 @@
 
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
 from celda.engines.cpu import machine, noise, products
-from celda.engines.cpu.products import Matrix, Product, multiply
+from celda.engines.cpu.products import Matrix, Product
+from celda.engines.cpu.script import Script
 from tests.tolerances import TOLERANCES
 
 LARGEST = products.largest
@@ -33,8 +36,24 @@ def inside(*size: int, dtype: torch.dtype, edge: float) -> tuple[Tensor, Tensor]
     return part, whole
 
 
-def of(a: Tensor, b: Tensor, out: Tensor, adds: bool, parts=()) -> Product:
-    return Product(Matrix.of(a), Matrix.of(b), Matrix.of(out), adds, parts)
+class Wanted(NamedTuple):
+    """`products.Product` of tensors."""
+
+    a: Tensor
+    b: Tensor
+    out: Tensor
+    adds: bool
+    parts: Sequence[tuple[int, int, int, int]] = ()
+
+
+def multiply(wanted: Sequence[Wanted]) -> None:
+    script, tensors, found = Script(), {}, []
+    for k, one in enumerate(wanted):
+        new = {f"{name}{k}": getattr(one, name) for name in ("a", "b", "out")}
+        found.append(Product(*(Matrix.of(*pair) for pair in new.items()), one.adds, one.parts))
+        tensors |= new
+    products.multiply(script, found, wanted[0].out.dtype if wanted else torch.float32)
+    script.run(tensors)
 
 
 def check(m: int, n: int, depth: int, dtype: torch.dtype, turned: bool, adds: bool) -> None:
@@ -45,7 +64,7 @@ def check(m: int, n: int, depth: int, dtype: torch.dtype, turned: bool, adds: bo
     expected = a.double() @ b.double() + (out.double() if adds else 0)
     if not adds:
         out.fill_(nan)
-    multiply([of(a, b, out, adds)])
+    multiply([Wanted(a, b, out, adds)])
     torch.testing.assert_close(out.double(), expected, **TOLERANCES["cpu", dtype])
     out.fill_(7.0)
     assert (around == 7).all()  # nothing was written beside it
@@ -71,14 +90,14 @@ def test_terms_are_summed_up_part_by_part(depth, dtype):
 def test_several_products_come_one_after_the_other():
     a, b, c = (torch.randn(size, dtype=torch.float64) for size in ((40, 9), (9, 40), (9, 40)))
     out = torch.full((40, 40), float("nan"), dtype=torch.float64)
-    multiply([of(a, b, out, False), of(a, c, out, True)])
+    multiply([Wanted(a, b, out, False), Wanted(a, c, out, True)])
     torch.testing.assert_close(out, a @ b + a @ c)
 
 
 def test_only_some_parts_are_computed():
     a, b = torch.randn(24, 50, dtype=torch.float64), torch.randn(50, 21, dtype=torch.float64)
     out = torch.full((24, 21), 7.0, dtype=torch.float64)
-    multiply([of(a, b, out, False, [(0, 8, 0, 7), (8, 24, 5, 21)])])
+    multiply([Wanted(a, b, out, False, [(0, 8, 0, 7), (8, 24, 5, 21)])])
     expected = torch.full_like(out, 7.0)
     expected[:8, :7], expected[8:, 5:] = a[:8] @ b[:, :7], a[8:] @ b[:, 5:]
     torch.testing.assert_close(out, expected)
@@ -89,7 +108,7 @@ def test_no_terms_are_zero(small, monkeypatch):
     monkeypatch.setattr(products, "largest", lambda: small)
     for adds, expected in ((False, 0.0), (True, 3.0)):
         out = torch.full((4, 5), 3.0)
-        multiply([of(torch.ones(4, 0), torch.ones(0, 5), out, adds)])
+        multiply([Wanted(torch.ones(4, 0), torch.ones(0, 5), out, adds)])
         assert (out == expected).all()
     multiply([])
 
@@ -97,9 +116,9 @@ def test_no_terms_are_zero(small, monkeypatch):
 @pytest.mark.parametrize("adds", [False, True])
 def test_large_ones_are_left_to_the_library(adds, monkeypatch):
     monkeypatch.setattr(products, "largest", lambda: -1)
-    monkeypatch.setattr(products.threads.Script, "add", lambda *_: pytest.fail("this was machine code"))
+    monkeypatch.setattr(products.Script, "kernel", lambda *_, **__: pytest.fail("this was machine code"))
     a, b, out = torch.randn(4, 3), torch.randn(3, 5), torch.full((4, 5), 1.0 if adds else float("nan"))
-    multiply([of(a, b, out, adds)])
+    multiply([Wanted(a, b, out, adds)])
     torch.testing.assert_close(out, a @ b + (1 if adds else 0))
 
 
@@ -111,7 +130,7 @@ def test_the_bits_do_not_depend_on_the_threads(torch_threads, m, n):
         g = torch.Generator().manual_seed(0)
         a, b = torch.randn(m, 300, generator=g), torch.randn(300, n, generator=g)
         found.append(torch.empty(m, n))
-        multiply([of(a, b, found[-1], False)])
+        multiply([Wanted(a, b, found[-1], False)])
     assert found[0].equal(found[1])
     assert found[0].equal(found[2])
 
@@ -122,7 +141,7 @@ def test_a_large_product_waits_for_the_small_ones_before_it(monkeypatch):
     a, b, c, d = (torch.randn(size, dtype=torch.float64) for size in ((4, 3), (3, 5), (4, 9), (9, 5)))
     for first, second in (((a, b), (c, d)), ((c, d), (a, b))):
         out = torch.full((4, 5), float("nan"), dtype=torch.float64)
-        multiply([of(*first, out, False), of(*second, out, True)])
+        multiply([Wanted(*first, out, False), Wanted(*second, out, True)])
         torch.testing.assert_close(out, a @ b + c @ d)
 
 
@@ -160,7 +179,7 @@ def test_threads_that_need_the_code_at_once(hasty, monkeypatch):
 
     def product() -> Tensor:
         out = torch.empty(300, 300)
-        multiply([of(a, b, out, False)])
+        multiply([Wanted(a, b, out, False)])
         return out
 
     for out in at_once(product, products._code):

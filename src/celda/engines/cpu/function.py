@@ -17,7 +17,7 @@ def gradients(passed: Passed, call: Call, wants: Sequence[bool], upstream: Upstr
     names = (*call.inputs, *(None for _ in call.states), *call.weights)
     asked = frozenset(name for name, want in zip(names, wants, strict=True) if want and name is not None)
     states = any(wants[len(call.inputs) : len(call.inputs) + len(call.states)])
-    wanted = Wanted(asked & call.inputs.keys(), asked & call.weights.keys(), states)
+    wanted = Wanted(asked.intersection(call.inputs), asked.intersection(call.weights), states)
     d_given, d_states, found = sweep(passed, call, upstream, wanted)
     found |= through(passed.program, call, passed.layout, d_given)
     return [*map(found.get, call.inputs), *d_states, *map(found.get, call.weights)]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import ref
 
 import torch
@@ -23,6 +23,7 @@ from celda.engines.cpu.kernel import Shape, reach
 from celda.engines.cpu.kernels import Compiled, backward_kernel, backward_program, forward_kernel, share
 from celda.engines.cpu.layout import Kind, Layout
 from celda.engines.cpu.prepare import Jobs
+from celda.engines.cpu.script import Place, Script, Word
 from celda.engines.cpu.statistics import PARTS
 from celda.engines.program import BackwardProgram, ForwardProgram
 from celda.language import Pattern
@@ -31,6 +32,7 @@ from celda.language import Pattern
 LARGE, LARGEST = 3 * 2**19, 2**24  # bytes of a launch; up to the latter it waits
 WAITING = 2  # launches of the same sizes that wait
 SIZES = 32  # for which they do
+BLOCK = "block"  # a launch's block of arguments, in a script
 LARGE_ONES = 8  # that wait, of all sizes together
 
 
@@ -90,7 +92,7 @@ class Launch:
         self._layout: Layout | None = None  # that the block was told of, and the share of all its spans
         self._shared: _Share | None = None
         self._block = self.kernel.arguments.pack(dict.fromkeys(names, 0) | self.constants)
-        self._code, self._at = self.kernel.code.address("kernel"), ctypes.addressof(self._block)
+        self._code, self.address_of_block = self.kernel.code.address("kernel"), ctypes.addressof(self._block)
         return self
 
     def tell(self, layout: Layout, values: Mapping[str, int], sources: Mapping[str, Tensor | None]) -> list[Tensor]:
@@ -120,15 +122,16 @@ class Launch:
         shared = self._share(layout, 0, layout.steps)
         for name, value in shared.told.items():
             self._block[self._place[name]] = value
-        threads.run(self._code, self._at, shared.parts)
+        threads.run(self._code, self.address_of_block, shared.parts)
 
-    def add(self, script: threads.Script, layout: Layout, numbers: Mapping[str, int], begin: int, end: int) -> None:
-        """Have the steps begin..end, numbered as they are run, done by a script; the kernel is told these numbers."""
-        shared, at, place = self._share(layout, begin, end), self._at, self._place
-        told = [
-            word for name, value in (*shared.told.items(), *numbers.items()) for word in (at + 8 * place[name], value)
-        ]
-        script.add(self._code, at, shared.parts, told, shared.bounds)
+    def add(self, script: Script, layout: Layout, numbers: Mapping[str, Word], begin: int, end: int) -> None:
+        """Have the steps begin..end, numbered as they are run, done by a script; the kernel is told these numbers.
+
+        When it is run, BLOCK is the `address_of_block` of one of the launches of these sizes.
+        """
+        shared, place = self._share(layout, begin, end), self._place
+        told = [(8 * place[name], value) for name, value in (*shared.told.items(), *numbers.items())]
+        script.kernel(self._code, Place(BLOCK), shared.parts, told, (self.kernel, shared.bounds))
 
     def _share(self, layout: Layout, begin: int, end: int) -> _Share:
         shared, slots = self._shared, torch.get_num_threads()
@@ -153,6 +156,7 @@ class Ready:
 
     def __init__(self, make: Callable[[], Launch]) -> None:
         self._make = make
+        self.swept: dict[Any, Any] = {}  # what is done with them in a sweep, by its sizes; see `passes`
         self._waiting: deque[Launch] = deque(maxlen=WAITING)  # its methods need no lock
 
     def take(self) -> Launch:

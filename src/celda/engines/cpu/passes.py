@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from celda.engines.call import Call
-from celda.engines.cpu import pool, threads
+from celda.engines.cpu import pool
 from celda.engines.cpu.given import by_unit, read, told
 from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, hoists, shape_of
-from celda.engines.cpu.launches import forward_launches, sweep_launches
+from celda.engines.cpu.launches import BLOCK, Launch, forward_launches, sweep_launches
 from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.cpu.products import Matrix
+from celda.engines.cpu.script import Place, Script, Tensors, Word
 from celda.engines.cpu.shield import shielded
-from celda.engines.cpu.sums import WeightGradients, bias_gradients
+from celda.engines.cpu.sums import Sums, bias_gradients
 from celda.engines.derivatives import Upstream
 from celda.engines.program import ForwardProgram
 from celda.language.expression import Node
@@ -27,6 +29,8 @@ from celda.language.expression import Node
 FEWEST = (
     1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
 )
+SPAN = "last", "count", "n_after", "base_after", "adjoint"  # what the kernel is told anew for each
+KNOWN = 8  # sweeps of different sizes that one launch fits, and that are known
 CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
 
 
@@ -133,38 +137,35 @@ def sweep(
     weights and states (T, B, H) of the layer below."""
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
-    b, h, maps = layout.batch, layout.hidden, len(program.maps)
+    maps = len(program.maps)
     ready = sweep_launches(program, layout.kind, shape, slots, tuple(upstream.kept))
     launch = ready.take()
     d_rows = {f"upstream_{s}": plainly(d) for s, d in upstream.kept.items()}
     d_rows["upstream"] = torch.zeros_like(passed.output) if upstream.output is None else plainly(upstream.output)
-    d_below = {name: layout.buffer(passed.output, h) for name in back.below}
-    values = {"output": passed.output.data_ptr(), "time": call.start}
+    d_below = {name: layout.buffer(passed.output, layout.hidden) for name in back.below}
+    values = {"output": passed.output.data_ptr(), "time": call.start, **dict.fromkeys(SPAN, 0)}
     values |= {name: rows.data_ptr() for name, rows in d_rows.items()}
     values |= {f"d_{name}": rows.data_ptr() for name, rows in d_below.items()}
     values |= {"record": passed.record.tensor.data_ptr(), **told(passed.by_unit, layout)}
     d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(upstream.final), strict=True)}
-    sources: dict[str, Tensor | None] = {**call.weights, **_at_0(cell.states, passed.states), **d_last}
+    held = launch.tell(layout, values, {**call.weights, **_at_0(cell.states, passed.states), **d_last})
+
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))
-    operands = [lease.tensor for lease in passed.operands]
-    gradients = WeightGradients(
-        program, layout, call.weights, passed.given, operands, passed.before, wanted.weights, into
-    )
-    spans = layout.spans(max(CHUNK // (maps * h * dtype.itemsize), FEWEST))
-    adjoint = pool.lease((max((e - s for _, _, s, e in spans), default=0) + b, maps * h), dtype)
-    script, held = threads.Script(), None
-    for (last, count, begin, end), window, numbers in _windows(spans, layout, Matrix.of(adjoint.tensor)):
-        if held is None:
-            held = launch.tell(layout, values | numbers, sources)
-        else:
-            numbers["job_count"] = 0
-        launch.add(script, layout, numbers, last - count + 1, last + 1)
-        gradients.add(script, window, begin, end)
-    script.run()
+    tensors = {f"given_{k}": given for k, given in enumerate(passed.given)}
+    tensors |= {f"operand_{k}": lease.tensor for k, lease in enumerate(passed.operands)}
+    swept = _swept(passed, call, launch, ready.swept, tensors, wanted.weights, into)
+    tensors |= {name: passed.before(node) for name, node in swept.sums.old.items()}
+    tensors |= {name: plainly(call.weights[name]) for name in swept.sums.matrices}
+    tensors |= swept.sums.memory(passed.output)
+    d_given = [_like(given, layout) if k in into else None for k, given in enumerate(passed.given)]
+    tensors |= {f"d_given_{k}": d for k, d in enumerate(d_given) if d is not None}
+    adjoint = pool.lease((swept.rows, maps * layout.hidden), dtype)
+    tensors["adjoint"] = adjoint.tensor
+    swept.script.run(tensors, {BLOCK: launch.address_of_block})
     del held  # not before
-    d_given, d_weights = gradients.result()
+
     total = launch.sums.sum(0)
-    d_weights |= bias_gradients(program, call.weights, total)
+    d_weights = swept.sums.found(tensors, call.weights) | bias_gradients(program, call.weights, total)
     d_weights |= {name: total[maps + k].clone() for k, name in enumerate(back.vectors)}
     d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
     d_weights |= {name: layout.spread(rows) for name, rows in d_below.items()}
@@ -172,10 +173,55 @@ def sweep(
     return d_given, d_states, d_weights
 
 
+def _like(given: Tensor, layout: Layout) -> Tensor:
+    """Memory for the gradient of what was given."""
+    moves = given.shape[0] == layout.rows
+    return layout.buffer(given, given.shape[1]) if moves else torch.empty_like(given)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What is done in a sweep: the kernel over spans of steps, and the products of the adjoints of each."""
+
+    script: Script
+    sums: Sums
+    rows: int  # of the adjoints that there must be memory for
+
+
+def _swept(
+    passed: Passed, call: Call, launch: Launch, known: dict[Any, Swept], tensors: Tensors, wanted: frozenset[str],
+    into: frozenset[int],
+) -> Swept:  # fmt: skip
+    """What is `known` for calls of the same sizes, or else worked out."""
+    layout, dtype, width = passed.layout, passed.output.dtype, len(passed.program.maps) * passed.layout.hidden
+    most = max(CHUNK // (width * dtype.itemsize), FEWEST)
+    key = layout, most, wanted, into, tuple(given.shape for given in passed.given)
+    if (found := known.get(key)) is not None:
+        return found
+    spans, script = layout.spans(most), Script()
+    rows = max((end - begin for *_, begin, end in spans), default=0) + layout.batch
+    sums = Sums(passed.program, layout, tensors, call.weights, wanted, into, passed.before)
+    windows = _windows(spans, layout, Matrix("adjoint", 0, rows, width, width, 1), dtype)
+    for number, ((last, count, begin, end), window, numbers) in enumerate(windows):
+        if number:
+            numbers["job_count"] = 0  # the panels are there
+        launch.add(script, layout, numbers, last - count + 1, last + 1)
+        sums.add(script, window, begin, end, dtype)
+    sums.end(script, dtype)
+    found = Swept(script, sums, rows)
+    if layout.plain:  # others come once
+        if len(known) == KNOWN:
+            known.clear()
+        known[key] = found
+    return found
+
+
 Steps = tuple[int, int, int, int]  # see `Layout.spans`
 
 
-def _windows(spans: list[Steps], layout: Layout, buffer: Matrix) -> Iterator[tuple[Steps, Matrix, dict[str, int]]]:
+def _windows(
+    spans: list[Steps], layout: Layout, buffer: Matrix, dtype: torch.dtype
+) -> Iterator[tuple[Steps, Matrix, dict[str, Word]]]:
     """Each span, the rows of the buffer that its adjoints go to, and what the kernel is told.
 
     A span reads the adjoints of the step after it: the edge of the span that was swept before, where its last rows
@@ -184,14 +230,14 @@ def _windows(spans: list[Steps], layout: Layout, buffer: Matrix) -> Iterator[tup
 
     Rows are numbered through the whole sequence, and so the kernel is given the address where row 0 would be.
     """
-    size, address = buffer.row * buffer.tensor.itemsize, buffer.address()
     edge, n_after = buffer.rows if layout.reverse else 0, 0
     for span in spans:
         last, count, begin, end = span
         step = layout.first + (last - count + 1) * layout.direction
         n = layout.begin(step + 1) - layout.begin(step)
         place = edge + n - (end - begin) if layout.reverse and n_after else edge - (end - begin) * layout.reverse
-        numbers = {"last": last, "count": count, "n_after": n_after, "base_after": begin + edge - place}
-        numbers["adjoint"] = address + (place - begin) * size  # a window without rows has no address of its own
+        numbers: dict[str, Word] = {"last": last, "count": count, "n_after": n_after}
+        numbers |= {"base_after": begin + edge - place}
+        numbers |= {"adjoint": Place(buffer.name, (place - begin) * buffer.row * dtype.itemsize)}
         yield span, buffer.cut(place, place + end - begin), numbers
         edge, n_after = place + (end - begin - n if layout.reverse else 0), n

@@ -7,9 +7,8 @@ an input say, it takes up to ten times as long.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from math import inf
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from celda.engines.cpu import jit, machine, threads
 from celda.engines.cpu.emit import I64, Emit, Value
 from celda.engines.cpu.kernel import Arguments, Function, Shape, tiles
 from celda.engines.cpu.kernels import DTYPES
+from celda.engines.cpu.script import Place, Script, Tensors, Word
 
 FIELDS = ("a", "a_row", "a_column", "b", "b_row", "out", "out_row", "m", "n", "depth", "fresh")
 DEPTH = 256  # terms that are summed up in one go: what is read of `b` meanwhile stays in a cache
@@ -33,41 +33,38 @@ WORTH = 2**19  # multiply-adds in all up to which a second thread costs more tha
 
 
 class Matrix(NamedTuple):
-    """A part of a tensor: what a slice of it is, at a tenth of its cost."""
+    """A matrix in the memory of a tensor that has a name: from the element `start` on, from one row to the next `row`
+    elements, and from one column to the next `column`."""
 
-    tensor: Tensor
-    start: int  # elements from the tensor's first one
+    name: str
+    start: int
     rows: int
     columns: int
-    row: int  # elements from one to the next
+    row: int
     column: int
 
     @staticmethod
-    def of(tensor: Tensor) -> Matrix:
-        """A tensor (rows, columns), whole."""
-        return Matrix(tensor, 0, *tensor.shape, *tensor.stride())
+    def of(name: str, tensor: Tensor) -> Matrix:
+        """A tensor (rows, columns), or one of the same strides."""
+        return Matrix(name, 0, *tensor.shape, *tensor.stride())
 
     def cut(self, begin: int, end: int) -> Matrix:
         """Some of its rows."""
-        return Matrix(self.tensor, self.start + begin * self.row, end - begin, *self[3:])
+        return self._replace(start=self.start + begin * self.row, rows=end - begin)
 
-    def columns_of(self, begin: int, end: int) -> Matrix:
+    def columns_from(self, begin: int, end: int) -> Matrix:
         """Some of its columns."""
-        start = self.start + begin * self.column
-        return Matrix(self.tensor, start, self.rows, end - begin, self.row, self.column)
+        return self._replace(start=self.start + begin * self.column, columns=end - begin)
 
     def turned(self) -> Matrix:
-        """Rows as columns."""
-        return Matrix(self.tensor, self.start, self.columns, self.rows, self.column, self.row)
+        """Its columns as rows."""
+        return Matrix(self.name, self.start, self.columns, self.rows, self.column, self.row)
 
-    def address(self) -> int:
-        """Where it begins."""
-        return self.tensor.data_ptr() + self.start * self.tensor.itemsize
-
-    def view(self) -> Tensor:
-        """The same as a tensor."""
-        begin = self.tensor.storage_offset() + self.start
-        return self.tensor.as_strided((self.rows, self.columns), (self.row, self.column), begin)
+    def view(self, tensors: Tensors) -> Tensor:
+        """It as a tensor."""
+        whole = tensors[self.name]
+        size, strides = (self.rows, self.columns), (self.row, self.column)
+        return whole.as_strided(size, strides, whole.storage_offset() + self.start)
 
 
 class Product(NamedTuple):
@@ -84,47 +81,42 @@ class Product(NamedTuple):
     parts: Sequence[tuple[int, int, int, int]] = ()
 
 
-def add(script: threads.Script, products: Sequence[Product]) -> None:
-    """Have the products, all of one dtype, done by a script; before one that is left to torch's library it is run.
+def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype) -> None:
+    """Have a script do the products, all of one dtype.
 
     Those that go to the same place come in their order, and must be of the same sizes; none may read what another
     writes. (No thread waits for the others in between.)
     """
-    table, work, most = list[int](), 0, largest()
-    for a, b, out, adds, parts in products:
+    table, work, most, size = list[Word](), 0, largest(), dtype.itemsize
+    for product in products:
+        a, b, out, adds, parts = product
         m, depth, n = a.rows, a.columns, b.columns
-        if not depth and not adds:
-            script.run()
-            out.view().zero_()
-        elif m * n * depth > most * max(m, n, depth) and not parts:
-            _add(script, table, work, out.tensor.dtype)  # what goes to the same place before
+        if (m * n * depth > most * max(m, n, depth) and not parts) or not (depth or adds):
+            _add(script, table, work, dtype)  # what goes to the same place before
             table, work = [], 0
-            script.run()
-            out.view().addmm_(a.view(), b.view(), beta=int(adds))
-        else:
-            size, starts = out.tensor.itemsize, (a.address(), b.address(), out.address())
-            for r0, r1, c0, c1 in parts or ((0, m, 0, n),):
-                table += (starts[0] + r0 * a.row * size, a.row, a.column, starts[1] + c0 * size, b.row)
-                table += (starts[2] + (r0 * out.row + c0) * size, out.row, r1 - r0, c1 - c0, depth, not adds)
-                work += (r1 - r0) * (c1 - c0) * depth
-    if products:
-        _add(script, table, work, products[0].out.tensor.dtype)
+            script.python(partial(_by_torch, product))
+            continue
+        for r0, r1, c0, c1 in parts or ((0, m, 0, n),):
+            table += (Place(a.name, size * (a.start + r0 * a.row)), a.row, a.column)
+            table += (Place(b.name, size * (b.start + c0)), b.row)
+            table += (Place(out.name, size * (out.start + r0 * out.row + c0)), out.row)
+            table += (r1 - r0, c1 - c0, depth, not adds)
+            work += (r1 - r0) * (c1 - c0) * depth
+    _add(script, table, work, dtype)
 
 
-def multiply(products: Sequence[Product]) -> None:
-    """Do the products at once."""
-    script = threads.Script()
-    add(script, products)
-    script.run()
+def _by_torch(product: Product, tensors: Tensors) -> None:
+    a, b, out = (matrix.view(tensors) for matrix in product[:3])
+    out.addmm_(a, b, beta=int(product.adds))
 
 
-def _add(script: threads.Script, table: Sequence[int], work: int, dtype: torch.dtype) -> None:
+def _add(script: Script, table: Sequence[Word], work: int, dtype: torch.dtype) -> None:
     """Have done what is in the table, the FIELDS of each product; `work` is how many multiply-adds that is."""
     if table:
-        arguments = (ctypes.c_int64 * (len(table) + 1))(len(table) // len(FIELDS), *table)
+        arguments = script.table([len(table) // len(FIELDS), *table])
         slots = torch.get_num_threads() if work > WORTH else 1
         code = _code(dtype)  # held: of two threads that compile it at once, one has it alone
-        script.add(code.address("products"), ctypes.addressof(arguments), slots, held=(code, arguments))
+        script.kernel(code.address("products"), arguments, slots, held=code)
 
 
 @cache

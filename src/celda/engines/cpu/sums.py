@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from celda.engines.cpu import products
 from celda.engines.cpu.kernels import shape_of
-from celda.engines.cpu.layout import Layout, plainly
+from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.products import Matrix
-from celda.engines.cpu.threads import Script
+from celda.engines.cpu.script import Script, Tensors
 from celda.engines.program import ForwardProgram
 from celda.language import Groups, Narrow
 from celda.language.expression import Node
@@ -43,47 +44,51 @@ def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Te
     (there if part.dim() == 1 else there[:, : part.shape[1]]).add_(part)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Total:
     """The gradient of a matrix (M, K), or turned, to which rows are added."""
 
-    sum: Tensor
+    sum: Matrix
     turned: bool
     parts: Sequence[tuple[int, int, int, int]]  # of it, besides which it is 0; none: it is whole
-    adds: bool = False  # to what is there already
 
     @staticmethod
-    def of(m: int, operand: Tensor, parts: Sequence[tuple[int, int, int, int]]) -> _Total:
+    def of(
+        name: str, m: int, operand: Matrix, dtype: torch.dtype, parts: Sequence[tuple[int, int, int, int]]
+    ) -> _Total:
         """For m adjoints a row, and an operand (rows, K)."""
-        k = operand.shape[1]
-        if parts:
-            return _Total(operand.new_zeros(m, k), False, parts)
+        k = operand.columns
         # its rows would be no whole vectors, and its columns more likely are
-        turned = k < TURNED and not shape_of(operand.dtype, k).whole
-        return _Total(operand.new_empty((k, m) if turned else (m, k)), turned, ())
+        turned = not parts and k < TURNED and not shape_of(dtype, k).whole
+        return _Total(Matrix(name, 0, k, m, m, 1) if turned else Matrix(name, 0, m, k, k, 1), turned, parts)
 
-    def with_rows(self, g: Matrix, operand: Matrix) -> products.Product:
+    def with_rows(self, g: Matrix, operand: Matrix, adds: bool) -> products.Product:
         """What is to be done for the adjoints `g` (some rows, M) and an operand (as many, K)."""
-        adds, self.adds = self.adds, True
         a, b = (operand, g) if self.turned else (g, operand)
-        return products.Product(a.turned(), b, Matrix.of(self.sum), adds, self.parts)
+        return products.Product(a.turned(), b, self.sum, adds, self.parts)
 
-    def found(self) -> Tensor | None:
-        """The gradient (M, K), if there was a row."""
-        if not self.adds:
-            return None
-        return self.sum.t().contiguous() if self.turned else self.sum
+    def memory(self, like: Tensor) -> Tensor:
+        """Memory for it."""
+        size = self.sum.rows, self.sum.columns
+        return like.new_zeros(size) if self.parts else like.new_empty(size)
+
+    def found(self, tensors: Tensors) -> Tensor:
+        """The gradient (M, K)."""
+        total = tensors[self.sum.name]
+        return total.t().contiguous() if self.turned else total
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Share:
     """One run of blocks of a product: what it multiplied, where its gradients are summed up."""
 
+    product: Product
+    block: int  # of the product's matrix, the first
     operand: Matrix  # (rows, K), or (B, K): constant over time
     columns: tuple[int, int]  # of the adjoints, from the first to the second
     matrix: Matrix | None  # its rows of the weight, where the gradient of the operand is wanted
     d_operand: Matrix | None
-    constant: Tensor | None  # the sum over time of the adjoints, where the operand is constant
+    constant: Matrix | None  # the sum over time of the adjoints, where the operand is constant
     total: _Total | None  # where the gradient of the matrix is wanted
 
 
@@ -101,95 +106,103 @@ def _parts(groups: Groups, count: int, hidden: int, lanes: int) -> list[tuple[in
     ]
 
 
-class WeightGradients:
-    """The gradients of matrices and of what is given, summed up while the sweep goes on.
+class Sums:
+    """The gradients of matrices and of what is given, summed up while the sweep goes on, in calls of the same sizes.
 
-    `before` gives the old values of a state for all rows; `wanted` names the arrays whose gradient is, and `into` the
-    places of what is given that want one.
+    It is made from what the first of these calls multiplied: `tensors`, called `given_k` and `operand_k`, and for the
+    old values of a state by `old`. `wanted` names the arrays whose gradient is, and `into` the places of what is given
+    that want one.
     """
 
     def __init__(
-        self,
-        program: ForwardProgram,
-        layout: Layout,
-        weights: Weights,
-        given: Sequence[Tensor],
-        operands: Sequence[Tensor],
-        before: Callable[[Node], Tensor],
-        wanted: frozenset[str],
-        into: frozenset[int],
-    ) -> None:
-        self.layout, self.program, self.weights = layout, program, weights
-        h, n = layout.hidden, layout.rows
-        self.given: list[Tensor | None] = [self._like(g) if k in into else None for k, g in enumerate(given)]
-        self._shares: list[tuple[Product, int, _Share]] = []
-        for product, block, m, count in program.products:
+        self, program: ForwardProgram, layout: Layout, tensors: Tensors, weights: Weights, wanted: frozenset[str],
+        into: frozenset[int], old: Callable[[Node], Tensor],
+    ) -> None:  # fmt: skip
+        self._batch, self._hidden = layout.batch, layout.hidden
+        self.into = sorted(into)
+        self.old: dict[str, Node] = {}  # states whose old values a call brings, by the name of these
+        self.matrices: set[str] = set()  # weights that it brings
+        self._begun: set[str] = set()  # sums that something was added to
+        h, self._shares = layout.hidden, list[_Share]()
+        for number, (product, block, m, count) in enumerate(program.products):
             node = product.operand
             place = program.given.index(node) if node in program.given else None
-            d_operand = None if place is None else self.given[place]
-            if product.weight not in wanted and d_operand is None:
+            if product.weight not in wanted and place not in into:
                 continue
             if place is not None:
-                operand = given[place]
+                operand = Matrix.of(f"given_{place}", tensors[f"given_{place}"])
             elif node in program.operands:
-                operand = operands[program.operands.index(node)][:, :h]
+                name = f"operand_{program.operands.index(node)}"
+                operand = Matrix.of(name, tensors[name]).columns_from(0, h)
             else:
-                operand = before(node)
+                self.old[f"old_{node.name}"] = node
+                operand = Matrix.of(f"old_{node.name}", old(node))
             columns, parts = (m * h, (m + count) * h), list[tuple[int, int, int, int]]()
-            pattern = program.pattern(product)  # what is 0 in the matrix has no gradient
-            if isinstance(pattern, Narrow):
+            pattern, dtype = program.pattern(product), weights[product.weight].dtype
+            if isinstance(pattern, Narrow):  # what is 0 in the matrix has no gradient
                 rows, k = pattern.block(h)
-                operand, columns = operand[:, :k], (m * h, (m + count - 1) * h + rows)
+                operand, columns = operand.columns_from(0, k), (m * h, (m + count - 1) * h + rows)
             elif isinstance(pattern, Groups):
-                parts = _parts(pattern, count, h, shape_of(operand.dtype, h).lanes)
-            matrix = None
-            if d_operand is not None:
-                matrix = Matrix.of(plainly(weights[product.weight])).cut(block * h, (block + count) * h)
-            share = _Share(
-                Matrix.of(operand),
-                columns,
-                matrix,
-                None if d_operand is None else Matrix.of(d_operand),
-                None if operand.shape[0] == n else operand.new_zeros(layout.batch, count * h),
-                _Total.of(columns[1] - columns[0], operand, parts) if product.weight in wanted else None,
-            )
-            self._shares.append((product, block, share))
+                parts = _parts(pattern, count, h, shape_of(dtype, h).lanes)
+            width, matrix, d_operand, total = columns[1] - columns[0], None, None, None
+            if place in into:
+                k = weights[product.weight].shape[1]
+                matrix = Matrix(product.weight, block * h * k, count * h, k, k, 1)
+                d_operand = operand._replace(name=f"d_given_{place}")
+                self.matrices.add(product.weight)
+            if product.weight in wanted:
+                total = _Total.of(f"sum_{number}", width, operand, dtype, parts)
+            constant = None
+            if operand.rows != layout.rows:
+                constant = Matrix(f"constant_{number}", 0, layout.batch, width, width, 1)
+            self._shares.append(_Share(product, block, operand, columns, matrix, d_operand, constant, total))
 
-    def _like(self, given: Tensor) -> Tensor:
-        moves = given.shape[0] == self.layout.rows
-        return self.layout.buffer(given, given.shape[1]) if moves else torch.empty_like(given)
-
-    def add(self, script: Script, adjoint: Matrix, begin: int, end: int) -> None:
+    def add(self, script: Script, adjoint: Matrix, begin: int, end: int, dtype: torch.dtype) -> None:
         """Have a script take in the adjoints (end - begin, maps * H) of these rows."""
-        touched: set[int] = set()
+        touched: set[str] = set()
         work: list[products.Product] = []
-        for *_, share in self._shares:
-            g = adjoint.columns_of(*share.columns)
+        for share in self._shares:
+            g = adjoint.columns_from(*share.columns)
             if share.constant is None:
                 work += self._with_rows(share, g, begin, end, touched)
             else:
-                script.run()  # the adjoints are not there before
-                share.constant += g.view().view(-1, self.layout.batch, g.columns).sum(0)
-        products.add(script, work)
+                script.python(partial(self._over_time, share.constant.name, g))
+        products.multiply(script, work, dtype)
 
-    def _with_rows(self, share: _Share, g: Matrix, begin: int, end: int, touched: set[int]) -> list[products.Product]:
-        work = [] if share.total is None else [share.total.with_rows(g, share.operand.cut(begin, end))]
+    def end(self, script: Script, dtype: torch.dtype) -> None:
+        """Have a script multiply what is constant over time, when all adjoints were taken in."""
+        touched: set[str] = set()
+        work: list[products.Product] = []
+        for share in self._shares:
+            if share.constant is not None:
+                work += self._with_rows(share, share.constant, 0, self._batch, touched)
+        products.multiply(script, work, dtype)
+
+    def _over_time(self, name: str, adjoint: Matrix, tensors: Tensors) -> None:
+        tensors[name].add_(adjoint.view(tensors).unflatten(0, (-1, self._batch)).sum(0))
+
+    def _with_rows(self, share: _Share, g: Matrix, begin: int, end: int, touched: set[str]) -> list[products.Product]:
+        work = []
+        if share.total is not None:
+            work.append(share.total.with_rows(g, share.operand.cut(begin, end), share.total.sum.name in self._begun))
+            self._begun.add(share.total.sum.name)
         if share.d_operand is not None and share.matrix is not None:
-            place = id(share.d_operand.tensor)
-            work.append(products.Product(g, share.matrix, share.d_operand.cut(begin, end), place in touched))
-            touched.add(place)
+            name = share.d_operand.name
+            work.append(products.Product(g, share.matrix, share.d_operand.cut(begin, end), name in touched))
+            touched.add(name)
         return work
 
-    def result(self) -> tuple[list[Tensor | None], dict[str, Tensor]]:
-        """The gradients of what is given and of the matrices, when the script has run."""
-        h, touched = self.layout.hidden, set[int]()
-        work: list[products.Product] = []
-        for *_, share in self._shares:
-            if share.constant is not None:
-                work += self._with_rows(share, Matrix.of(share.constant), 0, self.layout.batch, touched)
-        products.multiply(work)
+    def memory(self, like: Tensor) -> dict[str, Tensor]:
+        """Memory for the sums of a call."""
+        found = {share.total.sum.name: share.total.memory(like) for share in self._shares if share.total is not None}
+        constants = [share.constant for share in self._shares if share.constant is not None]
+        return found | {c.name: like.new_zeros(c.rows, c.columns) for c in constants}
+
+    def found(self, tensors: Tensors, weights: Weights) -> dict[str, Tensor]:
+        """The gradients of the matrices, when the script has run."""
         found: dict[str, Tensor] = {}
-        for product, block, share in self._shares:
-            if share.total is not None and (d_matrix := share.total.found()) is not None:
-                _put(found, product.weight, self.weights[product.weight], block * h, d_matrix)
-        return self.given, found
+        for share in self._shares:
+            if share.total is not None:
+                name = share.product.weight
+                _put(found, name, weights[name], share.block * self._hidden, share.total.found(tensors))
+        return found

@@ -76,32 +76,13 @@ def bound(kernel: int, arguments: int, slots: int) -> Callable[[], None]:
     return again
 
 
-class Script:
-    """Kernels one after another in a single call.
+def script(words: int, count: int) -> None:
+    """`run` for `count` kernels one after another, in one call.
 
-    What Python needs has left the caches when a kernel has gone through its memory: the few lines from one kernel to
-    the next then take ten times as long as they do at once.
+    `words` is the address of what is said of each: its address, that of its arguments, its slots, how many words
+    follow, and these, a place in the arguments, in bytes, and what is written there before, in turn.
     """
-
-    def __init__(self) -> None:
-        self._words: list[int] = []
-        self._held: list[object] = []
-
-    def add(self, kernel: int, arguments: int, slots: int, told: Sequence[int] = (), held: object = None) -> None:
-        """As `run`, when its turn comes; `told`: addresses and what is written there before, each an i64, in turn.
-
-        What is `held` lives until all have run.
-        """
-        self._words += (kernel, arguments, slots, len(told), *told)
-        self._held.append(held)
-
-    def run(self) -> None:
-        """Run what was added, and forget it."""
-        if not self._words:
-            return
-        words = (ctypes.c_int64 * len(self._words))(*self._words)
-        _runner().script(_parallel_for(), ctypes.addressof(words), len(self._held), int(forks.forked()))
-        self._words, self._held = [], []
+    _runner().script(_parallel_for(), words, count, int(forks.forked()))
 
 
 @functools.cache
@@ -152,8 +133,7 @@ def _module() -> ir.Module:
 
 
 def _script(module: ir.Module, run: ir.Function) -> None:
-    """`script(parallel_for, words, how many kernels, alone)`: of each its address, that of its arguments, its slots,
-    how many words follow, and these: an address and what is written there, in turn."""
+    """`script(parallel_for, words, how many kernels, alone)`; see there."""
     f = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * 4), "script")
     parallel_for, first, count, alone = f.args
     b = ir.IRBuilder(f.append_basic_block())
@@ -170,7 +150,7 @@ def _script(module: ir.Module, run: ir.Function) -> None:
         end = b.add(begin, told)
 
         def tell(k: Value, _: object) -> None:
-            b.store(word(k, 1), b.inttoptr(word(k), _WORDS))
+            b.store(word(k, 1), b.inttoptr(b.add(arguments, word(k)), _WORDS))
 
         e.loop(end, tell, start=begin, step=2)
         b.call(run, [parallel_for, kernel, arguments, b.select(b.icmp_signed("!=", alone, I64(0)), I64(1), slots)])

@@ -42,7 +42,7 @@ def test_any_choice_of_gradients_is_right(chosen):
         (["x"], 1),
         (["weight_ih"], 1),
         (["weight_hh"], 1),
-        (["bias_ih", "h at 0"], 0),
+        (["bias_ih", "h at 0"], 4),  # the sums of four lines
         (["x", "weight_ih", "weight_hh", "c at 0"], 3),
     ],
 )

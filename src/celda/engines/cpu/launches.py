@@ -56,7 +56,7 @@ class Launch:
     states: Tensor  # forward, the two buffers of each state (states, 2, B, padded); backward, their gradients
     final: list[tuple[Tensor, ...]]  # forward: of each of the two buffers, the states (B, H)
     stacked: list[tuple[Tensor, ...]]  # the same, each as (1, B, H)
-    sums: Tensor  # backward: of the adjoints of each linear map and learned vector (slots, maps + vectors, H)
+    sums: Tensor  # backward: of the adjoints of each linear map and learned vector (slots, maps + vectors, padded)
 
     def __init__(
         self, kernel: Compiled, kind: Kind, shape: Shape, sizes: dict[str, int], weights: int, ahead: int = 0
@@ -282,7 +282,7 @@ def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int
         for name, weight, blocks, units in panels:
             jobs.backward_panel(address[name], weight, blocks, units)
         launch.states = launch.view(f"carried_{cell.states[0]}", len(cell.states), b, p)[..., :h]
-        launch.sums = launch.view("sums", slots, lines, p)[..., :h]
+        launch.sums = launch.view("sums", slots, lines, p)
         launch.reach(back.patterned, seen_by=True)
         return launch.bind({})
 

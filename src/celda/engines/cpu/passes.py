@@ -21,7 +21,7 @@ from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.cpu.products import Matrix
 from celda.engines.cpu.script import Place, Script, Tensors, Word
 from celda.engines.cpu.shield import shielded
-from celda.engines.cpu.sums import Sums, bias_gradients
+from celda.engines.cpu.sums import Sums
 from celda.engines.derivatives import Upstream
 from celda.engines.program import ForwardProgram
 from celda.language.expression import Node
@@ -153,20 +153,18 @@ def sweep(
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))
     tensors = {f"given_{k}": given for k, given in enumerate(passed.given)}
     tensors |= {f"operand_{k}": lease.tensor for k, lease in enumerate(passed.operands)}
-    swept = _swept(passed, call, launch, ready.swept, tensors, wanted.weights, into)
+    swept = _swept(passed, call, launch, ready.swept, tensors, wanted.weights, into, slots)
     tensors |= {name: passed.before(node) for name, node in swept.sums.old.items()}
     tensors |= {name: plainly(call.weights[name]) for name in swept.sums.matrices}
     tensors |= swept.sums.memory(passed.output)
     d_given = [_like(given, layout) if k in into else None for k, given in enumerate(passed.given)]
     tensors |= {f"d_given_{k}": d for k, d in enumerate(d_given) if d is not None}
     adjoint = pool.lease((swept.rows, maps * layout.hidden), dtype)
-    tensors["adjoint"] = adjoint.tensor
+    tensors |= {"adjoint": adjoint.tensor, "lines": launch.sums}
     swept.script.run(tensors, {BLOCK: launch.address_of_block})
     del held  # not before
 
-    total = launch.sums.sum(0)
-    d_weights = swept.sums.found(tensors, call.weights) | bias_gradients(program, call.weights, total)
-    d_weights |= {name: total[maps + k].clone() for k, name in enumerate(back.vectors)}
+    d_weights = swept.sums.found(tensors, call.weights)
     d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
     d_weights |= {name: layout.spread(rows) for name, rows in d_below.items()}
     ready.give_back(launch)
@@ -190,7 +188,7 @@ class Swept:
 
 def _swept(
     passed: Passed, call: Call, launch: Launch, known: dict[Any, Swept], tensors: Tensors, wanted: frozenset[str],
-    into: frozenset[int],
+    into: frozenset[int], slots: int,
 ) -> Swept:  # fmt: skip
     """What is `known` for calls of the same sizes, or else worked out."""
     layout, dtype, width = passed.layout, passed.output.dtype, len(passed.program.maps) * passed.layout.hidden
@@ -200,7 +198,7 @@ def _swept(
         return found
     spans, script = layout.spans(most), Script()
     rows = max((end - begin for *_, begin, end in spans), default=0) + layout.batch
-    sums = Sums(passed.program, layout, tensors, call.weights, wanted, into, passed.before)
+    sums = Sums(passed.program, layout, tensors, call.weights, wanted, into, passed.before, slots)
     windows = _windows(spans, layout, Matrix("adjoint", 0, rows, width, width, 1), dtype)
     for number, ((last, count, begin, end), window, numbers) in enumerate(windows):
         if number:

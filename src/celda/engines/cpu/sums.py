@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from celda.engines.cpu import products
-from celda.engines.cpu.kernels import shape_of
+from celda.engines.cpu.kernels import backward_program, shape_of
 from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.products import Matrix
 from celda.engines.cpu.script import Script, Tensors
@@ -23,16 +23,6 @@ Weights = Mapping[str, Tensor]
 TURNED = 64  # columns up to which turning a gradient back is less than what a vector that is not full costs
 
 
-def bias_gradients(program: ForwardProgram, weights: Weights, total: Tensor) -> dict[str, Tensor]:
-    """The gradients of the biases, from the sums (maps or more, H) of the adjoints of the linear maps."""
-    h = total.shape[1]
-    found: dict[str, Tensor] = {}
-    for name, block, m, count in program.bias_runs:
-        if name in weights:
-            _put(found, name, weights[name], block * h, total[m : m + count].flatten().clone())
-    return found
-
-
 def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Tensor) -> None:
     """Add rows, whole or their first columns, to the gradient of an array; a part that is all of it becomes it."""
     if part.shape == like.shape and name not in found:
@@ -40,8 +30,7 @@ def _put(found: dict[str, Tensor], name: str, like: Tensor, first: int, part: Te
         return
     if name not in found:
         found[name] = torch.zeros_like(like)
-    there = found[name][first : first + part.shape[0]]
-    (there if part.dim() == 1 else there[:, : part.shape[1]]).add_(part)
+    found[name][first : first + part.shape[0], : part.shape[1]].add_(part)
 
 
 @dataclass(frozen=True)
@@ -106,6 +95,42 @@ def _parts(groups: Groups, count: int, hidden: int, lanes: int) -> list[tuple[in
     ]
 
 
+class _Lines:
+    """The gradients of biases and learned vectors: of lines (slots, lines, padded) that a sweep sums up, the sums over
+    the slots."""
+
+    def __init__(
+        self, program: ForwardProgram, layout: Layout, slots: int, weights: Weights, wanted: frozenset[str]
+    ) -> None:
+        h, p, maps, vectors = layout.hidden, layout.padded, len(program.maps), backward_program(program.cell).vectors
+        size = (maps + len(vectors)) * p
+        ones, lines = Matrix("ones", 0, 1, slots, slots, 1), Matrix("lines", 0, slots, size, size, 1)
+        self.ones = torch.ones(slots, dtype=next(iter(weights.values())).dtype)
+        self.sizes: dict[str, torch.Size] = {}
+        self.zeros: set[str] = set()  # those of which a part has no line, or two
+        self.products: list[products.Product] = []
+        runs = [*program.bias_runs, *((name, 0, maps + k, 1) for k, name in enumerate(vectors))]
+        for name in {name: None for name, *_ in runs if name in wanted}:
+            self.sizes[name] = weights[name].shape
+            found = [(block, m, count) for n, block, m, count in runs if n == name]
+            blocks = [block + k for block, _, count in found for k in range(count)]
+            if sorted(blocks) != list(range(weights[name].shape[0] // h)):
+                self.zeros.add(name)
+            if h < p or name in self.zeros:  # line by line
+                found = [(block + k, m + k, 1) for block, m, count in found for k in range(count)]
+            for block, m, count in found:
+                line, out = (
+                    lines.columns_from(m * p, m * p + count * h),
+                    Matrix(f"d_{name}", block * h, 1, count * h, 0, 1),
+                )
+                self.products.append(products.Product(ones, line, out, name in self.zeros))
+
+    def memory(self, like: Tensor) -> dict[str, Tensor]:
+        """Memory for them."""
+        make = {True: like.new_zeros, False: like.new_empty}
+        return {f"d_{name}": make[name in self.zeros](size) for name, size in self.sizes.items()}
+
+
 class Sums:
     """The gradients of matrices and of what is given, summed up while the sweep goes on, in calls of the same sizes.
 
@@ -116,9 +141,10 @@ class Sums:
 
     def __init__(
         self, program: ForwardProgram, layout: Layout, tensors: Tensors, weights: Weights, wanted: frozenset[str],
-        into: frozenset[int], old: Callable[[Node], Tensor],
+        into: frozenset[int], old: Callable[[Node], Tensor], slots: int,
     ) -> None:  # fmt: skip
         self._batch, self._hidden = layout.batch, layout.hidden
+        self._lines = _Lines(program, layout, slots, weights, wanted)
         self.into = sorted(into)
         self.old: dict[str, Node] = {}  # states whose old values a call brings, by the name of these
         self.matrices: set[str] = set()  # weights that it brings
@@ -170,13 +196,13 @@ class Sums:
         products.multiply(script, work, dtype)
 
     def end(self, script: Script, dtype: torch.dtype) -> None:
-        """Have a script multiply what is constant over time, when all adjoints were taken in."""
+        """Have a script do what is left when all adjoints were taken in."""
         touched: set[str] = set()
         work: list[products.Product] = []
         for share in self._shares:
             if share.constant is not None:
                 work += self._with_rows(share, share.constant, 0, self._batch, touched)
-        products.multiply(script, work, dtype)
+        products.multiply(script, [*work, *self._lines.products], dtype)
 
     def _over_time(self, name: str, adjoint: Matrix, tensors: Tensors) -> None:
         tensors[name].add_(adjoint.view(tensors).unflatten(0, (-1, self._batch)).sum(0))
@@ -196,11 +222,12 @@ class Sums:
         """Memory for the sums of a call."""
         found = {share.total.sum.name: share.total.memory(like) for share in self._shares if share.total is not None}
         constants = [share.constant for share in self._shares if share.constant is not None]
-        return found | {c.name: like.new_zeros(c.rows, c.columns) for c in constants}
+        found |= {c.name: like.new_zeros(c.rows, c.columns) for c in constants}
+        return found | self._lines.memory(like) | {"ones": self._lines.ones}
 
     def found(self, tensors: Tensors, weights: Weights) -> dict[str, Tensor]:
-        """The gradients of the matrices, when the script has run."""
-        found: dict[str, Tensor] = {}
+        """The gradients of all weights, when the script has run."""
+        found = {name: tensors[f"d_{name}"] for name in self._lines.sizes}
         for share in self._shares:
             if share.total is not None:
                 name = share.product.weight

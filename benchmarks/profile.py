@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
 from statistics import median
@@ -68,25 +68,19 @@ class Clock:
         return run
 
 
-class Apart:
-    """In the place of a `threads.Script`: its kernels one by one, each in its part."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock, self.entries = clock, list[tuple[Any, ...]]()
-        self.products = {products._code(dtype).address("products") for dtype in DTYPES}
-
-    def add(self, kernel: int, arguments: int, slots: int, told: Sequence[int] = (), held: object = None) -> None:
-        """See `threads.Script.add`."""
-        self.entries.append((kernel, arguments, slots, told, held))
-
-    def run(self) -> None:
-        """Run what was added."""
-        entries, self.entries = self.entries, []
-        for kernel, arguments, slots, told, _ in entries:
-            for address, value in zip(told[::2], told[1::2], strict=True):
-                ctypes.c_int64.from_address(address).value = value
-            with self.clock.part(PRODUCTS if kernel in self.products else BACKWARD):
-                threads.run.__wrapped__(kernel, arguments, slots)  # type: ignore[attr-defined]  # without its clock
+def apart(clock: Clock, words: int, count: int) -> None:
+    """In the place of `threads.script`: its kernels one by one, each in its part."""
+    word, place = ctypes.cast(words, ctypes.POINTER(ctypes.c_int64)), 0
+    multiplying = {products._code(dtype).address("products") for dtype in DTYPES}
+    run = threads.run.__wrapped__  # type: ignore[attr-defined]  # without its clock
+    for _ in range(count):
+        kernel, arguments, slots, told = (word[place + k] for k in range(4))
+        place += 4
+        for k in range(place, place + told, 2):
+            ctypes.c_int64.from_address(arguments + word[k]).value = word[k + 1]
+        place += told
+        with clock.part(PRODUCTS if kernel in multiplying else BACKWARD):
+            run(kernel, arguments, slots)
 
 
 def profile(ready: Ready) -> dict[str, list[float]]:
@@ -99,7 +93,7 @@ def profile(ready: Ready) -> dict[str, list[float]]:
         clock = Clock()
         with (
             mock.patch.object(threads, "run", clock.watched(threads.run, FORWARD)),
-            mock.patch.object(threads, "Script", partial(Apart, clock)),
+            mock.patch.object(threads, "script", partial(apart, clock)),
             mock.patch("celda.engines.cpu.function.forward", clock.watched(passes.forward, "forward pass")),
             mock.patch("celda.engines.cpu.function.sweep", clock.watched(passes.sweep, "backward pass")),
             clock.part(LAYER),

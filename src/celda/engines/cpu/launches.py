@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import ref
 
 import torch
@@ -25,6 +25,7 @@ from celda.engines.cpu.layout import Kind, Layout
 from celda.engines.cpu.prepare import Jobs
 from celda.engines.cpu.script import Place, Script, Word
 from celda.engines.cpu.statistics import PARTS
+from celda.engines.cpu.sums import Sums
 from celda.engines.program import BackwardProgram, ForwardProgram
 from celda.language import Pattern
 
@@ -151,12 +152,20 @@ class Launch:
         return self._lease.tensor[begin : begin + prod(shape)].view(shape)
 
 
+class Swept(NamedTuple):
+    """What is done in a sweep: the kernel over spans of steps, and the products of the adjoints of each."""
+
+    script: Script
+    rows: int  # of the adjoints that there must be memory for
+
+
 class Ready:
     """Launches of the same sizes that wait for the next call."""
 
     def __init__(self, make: Callable[[], Launch]) -> None:
         self._make = make
-        self.swept: dict[Any, Any] = {}  # what is done with them in a sweep, by its sizes; see `passes`
+        self.sums: dict[object, Sums] = {}  # of sweeps with them, by what is wanted; see `passes`
+        self.swept: dict[object, Swept] = {}  # by sizes
         self._waiting: deque[Launch] = deque(maxlen=WAITING)  # its methods need no lock
 
     def take(self) -> Launch:

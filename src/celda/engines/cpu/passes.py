@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from celda.engines.cpu.given import by_unit, read, told
 from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, hoists, shape_of
-from celda.engines.cpu.launches import BLOCK, Launch, forward_launches, sweep_launches
+from celda.engines.cpu.launches import BLOCK, Launch, Ready, Swept, forward_launches, sweep_launches
 from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.cpu.products import Matrix
 from celda.engines.cpu.script import Place, Script, Tensors, Word
@@ -30,7 +29,7 @@ FEWEST = (
     1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
 )
 SPAN = "last", "count", "n_after", "base_after", "adjoint"  # what the kernel is told anew for each
-KNOWN = 8  # sweeps of different sizes that one launch fits, and that are known
+KNOWN = 32  # sweeps of different sizes that one launch fits, and that are known
 CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
 
 
@@ -151,20 +150,21 @@ def sweep(
     held = launch.tell(layout, values, {**call.weights, **_at_0(cell.states, passed.states), **d_last})
 
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))
-    tensors = {f"given_{k}": given for k, given in enumerate(passed.given)}
-    tensors |= {f"operand_{k}": lease.tensor for k, lease in enumerate(passed.operands)}
-    swept = _swept(passed, call, launch, ready.swept, tensors, wanted.weights, into, slots)
-    tensors |= {name: passed.before(node) for name, node in swept.sums.old.items()}
-    tensors |= {name: plainly(call.weights[name]) for name in swept.sums.matrices}
-    tensors |= swept.sums.memory(passed.output)
+    tensors = {f"given {k}": given for k, given in enumerate(passed.given)}
+    tensors |= {f"operand {k}": lease.tensor for k, lease in enumerate(passed.operands)}
+    sums = _sums(passed, call, ready, tensors, wanted.weights, into)
+    swept = _script(layout, launch, ready, sums, maps * layout.hidden, dtype)
+    tensors |= {name: passed.before(node) for name, node in sums.old.items()}
+    tensors |= {f"weight {name}": plainly(call.weights[name]) for name in sums.matrices}
+    tensors |= sums.memory(passed.output)
     d_given = [_like(given, layout) if k in into else None for k, given in enumerate(passed.given)]
-    tensors |= {f"d_given_{k}": d for k, d in enumerate(d_given) if d is not None}
+    tensors |= {f"d given {k}": d for k, d in enumerate(d_given) if d is not None}
     adjoint = pool.lease((swept.rows, maps * layout.hidden), dtype)
     tensors |= {"adjoint": adjoint.tensor, "lines": launch.sums}
     swept.script.run(tensors, {BLOCK: launch.address_of_block})
     del held  # not before
 
-    d_weights = swept.sums.found(tensors, call.weights)
+    d_weights = sums.found(tensors, call.weights)
     d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
     d_weights |= {name: layout.spread(rows) for name, rows in d_below.items()}
     ready.give_back(launch)
@@ -177,40 +177,39 @@ def _like(given: Tensor, layout: Layout) -> Tensor:
     return layout.buffer(given, given.shape[1]) if moves else torch.empty_like(given)
 
 
-@dataclass(frozen=True)
-class Swept:
-    """What is done in a sweep: the kernel over spans of steps, and the products of the adjoints of each."""
+def _sums(
+    passed: Passed, call: Call, ready: Ready, tensors: Tensors, wanted: frozenset[str], into: frozenset[int]
+) -> Sums:
+    """How gradients are summed up; worked out once for layouts of a kind."""
+    rows = passed.layout.rows
+    key = wanted, into, tuple((given.shape[1], given.shape[0] == rows) for given in passed.given)
+    if (found := ready.sums.get(key)) is None:
+        dtype, slots = passed.output.dtype, torch.get_num_threads()
+        found = Sums(passed.program, passed.layout, dtype, slots, call.weights, wanted, into, tensors, passed.before)
+        ready.sums[key] = found
+    return found
 
-    script: Script
-    sums: Sums
-    rows: int  # of the adjoints that there must be memory for
 
-
-def _swept(
-    passed: Passed, call: Call, launch: Launch, known: dict[Any, Swept], tensors: Tensors, wanted: frozenset[str],
-    into: frozenset[int], slots: int,
-) -> Swept:  # fmt: skip
-    """What is `known` for calls of the same sizes, or else worked out."""
-    layout, dtype, width = passed.layout, passed.output.dtype, len(passed.program.maps) * passed.layout.hidden
+def _script(layout: Layout, launch: Launch, ready: Ready, sums: Sums, width: int, dtype: torch.dtype) -> Swept:
+    """What is done in a sweep over adjoints (rows, width); worked out once for calls of the same sizes."""
     most = max(CHUNK // (width * dtype.itemsize), FEWEST)
-    key = layout, most, wanted, into, tuple(given.shape for given in passed.given)
-    if (found := known.get(key)) is not None:
+    key = layout, sums, most
+    if (found := ready.swept.get(key)) is not None:
         return found
     spans, script = layout.spans(most), Script()
     rows = max((end - begin for *_, begin, end in spans), default=0) + layout.batch
-    sums = Sums(passed.program, layout, tensors, call.weights, wanted, into, passed.before, slots)
     windows = _windows(spans, layout, Matrix("adjoint", 0, rows, width, width, 1), dtype)
     for number, ((last, count, begin, end), window, numbers) in enumerate(windows):
         if number:
             numbers["job_count"] = 0  # the panels are there
         launch.add(script, layout, numbers, last - count + 1, last + 1)
-        sums.add(script, window, begin, end, dtype)
-    sums.end(script, dtype)
-    found = Swept(script, sums, rows)
+        sums.add(script, window, begin, end, fresh=number == 0)
+    sums.end(script)
+    found = Swept(script, rows)
     if layout.plain:  # others come once
-        if len(known) == KNOWN:
-            known.clear()
-        known[key] = found
+        if len(ready.swept) == KNOWN:
+            ready.swept.clear()
+        ready.swept[key] = found
     return found
 
 

@@ -50,11 +50,13 @@ class Matrix(NamedTuple):
 
     def cut(self, begin: int, end: int) -> Matrix:
         """Some of its rows."""
-        return self._replace(start=self.start + begin * self.row, rows=end - begin)
+        name, start, _, columns, row, column = self
+        return Matrix(name, start + begin * row, end - begin, columns, row, column)
 
     def columns_from(self, begin: int, end: int) -> Matrix:
         """Some of its columns."""
-        return self._replace(start=self.start + begin * self.column, columns=end - begin)
+        name, start, rows, _, row, column = self
+        return Matrix(name, start + begin * column, rows, end - begin, row, column)
 
     def turned(self) -> Matrix:
         """Its columns as rows."""

@@ -44,7 +44,7 @@ class Script:
         What is `held` lives as long as the script.
         """
         kernels = self._kernels()
-        kernels.words.put([code, arguments, slots, 2 * len(told), *(word for pair in told for word in pair)])
+        kernels.words.words += (code, arguments, slots, 2 * len(told), *(word for pair in told for word in pair))
         kernels.count += 1
         self._held.append(held)
 
@@ -52,7 +52,7 @@ class Script:
         """Words that a kernel may have as its arguments."""
         tables = self._kernels().tables
         place = Place(TABLES, 8 * len(tables.words))
-        tables.put(words)
+        tables.words += words
         return place
 
     def python(self, function: Callable[[Tensors], None]) -> None:
@@ -81,19 +81,14 @@ class _Words:
     """Words, some of which are known when a script is run."""
 
     def __init__(self) -> None:
-        self.words: list[int] = []
-        self._open: list[tuple[int, str, int]] = []
+        self.words: list[Word] = []
         self._template: ctypes.Array[ctypes.c_int64] | None = None
-
-    def put(self, words: Sequence[Word]) -> None:
-        for word in words:
-            if isinstance(word, Place):
-                self._open.append((len(self.words), *word))
-            self.words.append(0 if isinstance(word, Place) else word)
 
     def filled(self, places: Mapping[str, int]) -> ctypes.Array[ctypes.c_int64]:
         if self._template is None:
-            self._template = (ctypes.c_int64 * len(self.words))(*self.words)
+            self._open = [(k, *word) for k, word in enumerate(self.words) if isinstance(word, Place)]
+            known = [word if isinstance(word, int) else 0 for word in self.words]
+            self._template = (ctypes.c_int64 * len(known))(*known)
         found = type(self._template).from_buffer_copy(self._template)
         for place, name, offset in self._open:
             found[place] = places[name] + offset

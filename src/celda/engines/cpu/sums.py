@@ -100,12 +100,18 @@ class _Lines:
     the slots."""
 
     def __init__(
-        self, program: ForwardProgram, layout: Layout, slots: int, weights: Weights, wanted: frozenset[str]
+        self,
+        program: ForwardProgram,
+        layout: Layout,
+        dtype: torch.dtype,
+        slots: int,
+        weights: Weights,
+        wanted: frozenset[str],
     ) -> None:
         h, p, maps, vectors = layout.hidden, layout.padded, len(program.maps), backward_program(program.cell).vectors
         size = (maps + len(vectors)) * p
         ones, lines = Matrix("ones", 0, 1, slots, slots, 1), Matrix("lines", 0, slots, size, size, 1)
-        self.ones = torch.ones(slots, dtype=next(iter(weights.values())).dtype)
+        self.ones = torch.ones(slots, dtype=dtype)
         self.sizes: dict[str, torch.Size] = {}
         self.zeros: set[str] = set()  # those of which a part has no line, or two
         self.products: list[products.Product] = []
@@ -119,36 +125,40 @@ class _Lines:
             if h < p or name in self.zeros:  # line by line
                 found = [(block + k, m + k, 1) for block, m, count in found for k in range(count)]
             for block, m, count in found:
-                line, out = (
-                    lines.columns_from(m * p, m * p + count * h),
-                    Matrix(f"d_{name}", block * h, 1, count * h, 0, 1),
-                )
+                line = lines.columns_from(m * p, m * p + count * h)
+                out = Matrix(f"d {name}", block * h, 1, count * h, 0, 1)
                 self.products.append(products.Product(ones, line, out, name in self.zeros))
 
     def memory(self, like: Tensor) -> dict[str, Tensor]:
         """Memory for them."""
         make = {True: like.new_zeros, False: like.new_empty}
-        return {f"d_{name}": make[name in self.zeros](size) for name, size in self.sizes.items()}
+        return {f"d {name}": make[name in self.zeros](size) for name, size in self.sizes.items()}
 
 
 class Sums:
-    """The gradients of matrices and of what is given, summed up while the sweep goes on, in calls of the same sizes.
+    """The gradients of matrices and of what is given, summed up while the sweep goes on, for layouts of one kind.
 
-    It is made from what the first of these calls multiplied: `tensors`, called `given_k` and `operand_k`, and for the
+    It is made from what the first of these calls multiplied: `tensors`, called `given k` and `operand k`, and for the
     old values of a state by `old`. `wanted` names the arrays whose gradient is, and `into` the places of what is given
     that want one.
     """
 
     def __init__(
-        self, program: ForwardProgram, layout: Layout, tensors: Tensors, weights: Weights, wanted: frozenset[str],
-        into: frozenset[int], old: Callable[[Node], Tensor], slots: int,
-    ) -> None:  # fmt: skip
-        self._batch, self._hidden = layout.batch, layout.hidden
-        self._lines = _Lines(program, layout, slots, weights, wanted)
-        self.into = sorted(into)
+        self,
+        program: ForwardProgram,
+        layout: Layout,
+        dtype: torch.dtype,
+        slots: int,
+        weights: Weights,
+        wanted: frozenset[str],
+        into: frozenset[int],
+        tensors: Tensors,
+        old: Callable[[Node], Tensor],
+    ) -> None:
+        self._batch, self._hidden, self._dtype = layout.batch, layout.hidden, dtype
+        self._lines = _Lines(program, layout, dtype, slots, weights, wanted)
         self.old: dict[str, Node] = {}  # states whose old values a call brings, by the name of these
         self.matrices: set[str] = set()  # weights that it brings
-        self._begun: set[str] = set()  # sums that something was added to
         h, self._shares = layout.hidden, list[_Share]()
         for number, (product, block, m, count) in enumerate(program.products):
             node = product.operand
@@ -156,15 +166,15 @@ class Sums:
             if product.weight not in wanted and place not in into:
                 continue
             if place is not None:
-                operand = Matrix.of(f"given_{place}", tensors[f"given_{place}"])
+                operand = Matrix.of(f"given {place}", tensors[f"given {place}"])
             elif node in program.operands:
-                name = f"operand_{program.operands.index(node)}"
+                name = f"operand {program.operands.index(node)}"
                 operand = Matrix.of(name, tensors[name]).columns_from(0, h)
             else:
-                self.old[f"old_{node.name}"] = node
-                operand = Matrix.of(f"old_{node.name}", old(node))
+                self.old[f"old {node.name}"] = node
+                operand = Matrix.of(f"old {node.name}", old(node))
             columns, parts = (m * h, (m + count) * h), list[tuple[int, int, int, int]]()
-            pattern, dtype = program.pattern(product), weights[product.weight].dtype
+            pattern = program.pattern(product)
             if isinstance(pattern, Narrow):  # what is 0 in the matrix has no gradient
                 rows, k = pattern.block(h)
                 operand, columns = operand.columns_from(0, k), (m * h, (m + count - 1) * h + rows)
@@ -173,45 +183,46 @@ class Sums:
             width, matrix, d_operand, total = columns[1] - columns[0], None, None, None
             if place in into:
                 k = weights[product.weight].shape[1]
-                matrix = Matrix(product.weight, block * h * k, count * h, k, k, 1)
-                d_operand = operand._replace(name=f"d_given_{place}")
+                matrix = Matrix(f"weight {product.weight}", block * h * k, count * h, k, k, 1)
+                d_operand = operand._replace(name=f"d given {place}")
                 self.matrices.add(product.weight)
             if product.weight in wanted:
-                total = _Total.of(f"sum_{number}", width, operand, dtype, parts)
+                total = _Total.of(f"sum {number}", width, operand, dtype, parts)
             constant = None
-            if operand.rows != layout.rows:
-                constant = Matrix(f"constant_{number}", 0, layout.batch, width, width, 1)
+            if operand.rows != layout.rows:  # of a dense batch
+                constant = Matrix(f"constant {number}", 0, layout.batch, width, width, 1)
             self._shares.append(_Share(product, block, operand, columns, matrix, d_operand, constant, total))
 
-    def add(self, script: Script, adjoint: Matrix, begin: int, end: int, dtype: torch.dtype) -> None:
-        """Have a script take in the adjoints (end - begin, maps * H) of these rows."""
+    def add(self, script: Script, adjoint: Matrix, begin: int, end: int, fresh: bool) -> None:
+        """Have a script take in the adjoints (end - begin, maps * H) of these rows; `fresh`: they are the first."""
         touched: set[str] = set()
         work: list[products.Product] = []
         for share in self._shares:
             g = adjoint.columns_from(*share.columns)
             if share.constant is None:
-                work += self._with_rows(share, g, begin, end, touched)
+                work += self._with_rows(share, g, begin, end, fresh, touched)
             else:
                 script.python(partial(self._over_time, share.constant.name, g))
-        products.multiply(script, work, dtype)
+        products.multiply(script, work, self._dtype)
 
-    def end(self, script: Script, dtype: torch.dtype) -> None:
+    def end(self, script: Script) -> None:
         """Have a script do what is left when all adjoints were taken in."""
         touched: set[str] = set()
         work: list[products.Product] = []
         for share in self._shares:
             if share.constant is not None:
-                work += self._with_rows(share, share.constant, 0, self._batch, touched)
-        products.multiply(script, [*work, *self._lines.products], dtype)
+                work += self._with_rows(share, share.constant, 0, self._batch, True, touched)
+        products.multiply(script, [*work, *self._lines.products], self._dtype)
 
     def _over_time(self, name: str, adjoint: Matrix, tensors: Tensors) -> None:
         tensors[name].add_(adjoint.view(tensors).unflatten(0, (-1, self._batch)).sum(0))
 
-    def _with_rows(self, share: _Share, g: Matrix, begin: int, end: int, touched: set[str]) -> list[products.Product]:
+    def _with_rows(
+        self, share: _Share, g: Matrix, begin: int, end: int, fresh: bool, touched: set[str]
+    ) -> list[products.Product]:
         work = []
         if share.total is not None:
-            work.append(share.total.with_rows(g, share.operand.cut(begin, end), share.total.sum.name in self._begun))
-            self._begun.add(share.total.sum.name)
+            work.append(share.total.with_rows(g, share.operand.cut(begin, end), not fresh))
         if share.d_operand is not None and share.matrix is not None:
             name = share.d_operand.name
             work.append(products.Product(g, share.matrix, share.d_operand.cut(begin, end), name in touched))
@@ -227,7 +238,7 @@ class Sums:
 
     def found(self, tensors: Tensors, weights: Weights) -> dict[str, Tensor]:
         """The gradients of all weights, when the script has run."""
-        found = {name: tensors[f"d_{name}"] for name in self._lines.sizes}
+        found = {name: tensors[f"d {name}"] for name in self._lines.sizes}
         for share in self._shares:
             if share.total is not None:
                 name = share.product.weight

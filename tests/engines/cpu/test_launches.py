@@ -105,6 +105,29 @@ def test_the_same_call_gives_the_same_bits(torch_threads, count, options):
         assert torch.equal(run(call).output, output)
 
 
+WISHES = (["x"], ["weight_hh", "h at 0"], ["bias_ih", "diagonal_r"], None, ["weight_ih"])  # None: all of them
+
+
+def test_what_is_known_of_a_sweep_is_used_for_no_other(torch_threads):
+    for steps, count in ((3, 2), (7, 2), (3, 1), (7, 3)):
+        torch_threads(count)
+        for lengths in (None, torch.tensor([2, 0, 3, 1, 3])):
+            call = random_call(leaky, steps=steps, batch=5, hidden=20, lengths=lengths)
+            for names in (*WISHES, *WISHES[::2]):
+                same(gradients(call, names), gradients(call, names, engine=reference))
+
+
+def test_no_more_than_a_few_sweeps_are_known(monkeypatch):
+    made, known, ready = [], [], launches.Ready
+    monkeypatch.setattr(launches, "Ready", lambda make: made.append(ready(make)) or made[-1])
+    for steps in (*range(2, passes.KNOWN + 8), 3):
+        call = random_call(leaky, steps=steps, batch=2, hidden=3)
+        same(gradients(call), gradients(call, engine=reference))
+        known += [len(one.swept) for one in made]
+    assert max(known) == passes.KNOWN
+    assert max(len(one.sums) for one in made) == 1
+
+
 def test_the_bits_do_not_depend_on_how_many_threads_come(monkeypatch):
     """In a forked process, or where all others are busy, one thread does the work of two."""
     call = random_call(leaky, steps=20, batch=16, hidden=20)

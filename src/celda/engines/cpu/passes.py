@@ -25,12 +25,10 @@ from celda.engines.derivatives import Upstream
 from celda.engines.program import ForwardProgram
 from celda.language.expression import Node
 
-FEWEST = (
-    1024  # rows a launch of the sweep takes: with fewer, the gradients of the weights are read and written too often
-)
+CHUNK = 2**22  # bytes of adjoints that a span of the sweep makes: they are still in the cache when they are multiplied
+FEWEST = 1024  # rows of a span: with fewer, the gradients of the weights are read and written too often
 SPAN = "last", "count", "n_after", "base_after", "adjoint"  # what the kernel is told anew for each
-KNOWN = 32  # sweeps of different sizes that one launch fits, and that are known
-CHUNK = 2**22  # bytes of adjoints a launch of the sweep makes: they are still in the cache when they are multiplied
+KNOWN = 32  # sweeps that are known, of different lengths but otherwise of the same sizes
 
 
 @dataclass
@@ -152,7 +150,7 @@ def sweep(
     into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))
     tensors = {f"given {k}": given for k, given in enumerate(passed.given)}
     tensors |= {f"operand {k}": lease.tensor for k, lease in enumerate(passed.operands)}
-    sums = _sums(passed, call, ready, tensors, wanted.weights, into)
+    sums = _sums(passed, call, ready, slots, tensors, wanted.weights, into)
     swept = _script(layout, launch, ready, sums, maps * layout.hidden, dtype)
     tensors |= {name: passed.before(node) for name, node in sums.old.items()}
     tensors |= {f"weight {name}": plainly(call.weights[name]) for name in sums.matrices}
@@ -178,14 +176,20 @@ def _like(given: Tensor, layout: Layout) -> Tensor:
 
 
 def _sums(
-    passed: Passed, call: Call, ready: Ready, tensors: Tensors, wanted: frozenset[str], into: frozenset[int]
+    passed: Passed,
+    call: Call,
+    ready: Ready,
+    slots: int,
+    tensors: Tensors,
+    wanted: frozenset[str],
+    into: frozenset[int],
 ) -> Sums:
     """How gradients are summed up; worked out once for layouts of a kind."""
     rows = passed.layout.rows
     key = wanted, into, tuple((given.shape[1], given.shape[0] == rows) for given in passed.given)
     if (found := ready.sums.get(key)) is None:
-        dtype, slots = passed.output.dtype, torch.get_num_threads()
-        found = Sums(passed.program, passed.layout, dtype, slots, call.weights, wanted, into, tensors, passed.before)
+        sizes = passed.program, passed.layout, passed.output.dtype, slots
+        found = Sums(*sizes, call.weights, wanted, into, tensors, passed.before)
         ready.sums[key] = found
     return found
 

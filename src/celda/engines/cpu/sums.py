@@ -176,8 +176,8 @@ class Sums:
             columns, parts = (m * h, (m + count) * h), list[tuple[int, int, int, int]]()
             pattern = program.pattern(product)
             if isinstance(pattern, Narrow):  # what is 0 in the matrix has no gradient
-                rows, k = pattern.block(h)
-                operand, columns = operand.columns_from(0, k), (m * h, (m + count - 1) * h + rows)
+                rows, seen = pattern.block(h)
+                operand, columns = operand.columns_from(0, seen), (m * h, (m + count - 1) * h + rows)
             elif isinstance(pattern, Groups):
                 parts = _parts(pattern, count, h, shape_of(dtype, h).lanes)
             width, matrix, d_operand, total = columns[1] - columns[0], None, None, None

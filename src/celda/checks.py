@@ -7,7 +7,7 @@ import inspect
 import operator
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, ParamSpec
 
@@ -33,9 +33,13 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
-def suggesting(init: Callable[P, None]) -> Callable[P, None]:
-    """An `__init__` whose TypeError for an unknown option names the one that was meant, or those there are."""
-    known = [*inspect.signature(init).parameters][1:]
+def suggesting(init: Callable[P, None], further: Sequence[str] = ()) -> Callable[P, None]:
+    """An `__init__` whose TypeError for an unknown option names the one that was meant, or those there are.
+
+    `further`: options that it takes besides those it names.
+    """
+    known = [name for name, one in inspect.signature(init).parameters.items() if one.kind is not one.VAR_KEYWORD]
+    known = [*dict.fromkeys([*known[1:], *further])]
 
     @functools.wraps(init)
     def checked(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,3 +1,5 @@
+import re
+
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -29,3 +31,19 @@ def test_a_title_may_be_wider_than_its_table(terminal, capsys, monkeypatch):
     title = "A title of more words than the narrow table below it has room for"
     show(table(title, ("a", "b"), [(1, 2)]))
     assert title in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [30, 80, 160])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_number_is_cropped(terminal, width, capsys, monkeypatch):
+    monkeypatch.setattr(console, "console", Console(width=width, force_terminal=terminal, no_color=True))
+    names = [f"measure-{k}" for k in range(12)]
+    numbers = [f"0.49{k}" for k in range(12)]
+    show(
+        table(
+            "Scores", ("model", *names, "why"), [("lstm", *numbers, "for a reason of many words " * 3)], numbers=names
+        )
+    )
+    said = re.sub("\x1b\\[[0-9]*m", "", capsys.readouterr().out).split()
+    assert set(said) >= {"lstm", *names, *numbers}
+    assert console.console.width == width

@@ -57,12 +57,18 @@ def test_future_stamps_continue_the_grid(name, n, h):
     assert Frequency(name).future(full[n - 1], h).equals(full[n:])
 
 
-@pytest.mark.parametrize("name", ["min", "5min", "h", "D"])
+@pytest.mark.parametrize("name", ["250ms", "min", "5min", "h", "D"])
 def test_stamps_that_jitter_are_near_a_clock(name):
     full = grid(name, "2024-03-01", 200)
     step = pd.Timedelta(Frequency(name).offset) if name != "D" else pd.Timedelta("1D")
     jitter = np.random.default_rng(0).uniform(-0.02, 0.02, len(full))
     assert infer_frequency(full + step * jitter).name == name
+
+
+def test_events_without_a_beat_are_near_none():
+    gaps = np.random.default_rng(0).exponential(90, 300)
+    found = infer_frequency(pd.Timestamp("2024-03-01") + pd.to_timedelta(np.cumsum(gaps), "s"))
+    assert found.name not in ("min", "2min", "30s")
 
 
 def test_a_time_of_day_stays_with_months():

@@ -309,3 +309,5 @@ def test_sizes_may_be_numbers_of_numpy():
     sizes = (layer.input_size, layer.hidden_size, layer.num_layers, layer.proj_size)
     assert [type(size) for size in sizes] == [int] * 4
     assert celda.Recurrent("lstm", 3, 6, heads=np.int64(2))(X)[0].shape == (*X.shape[:2], 6)
+    assert celda.LSTM(3, 6, 2, dropout=np.float32(0.5)).dropout == 0.5
+    assert celda.LSTM(3, 6).stepper(np.int64(2))(X[0]).shape == (2, 6)

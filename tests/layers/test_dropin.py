@@ -192,3 +192,17 @@ def test_what_it_gives_may_be_changed_in_place_as_torchs(mine, options, grad):
         y, state = mine(3, 5, **options)(torch.randn(4, 2, 3))
         for tensor in (y, *(state if isinstance(state, tuple) else (state,))):
             tensor.add_(1).detach_()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("dropuot", "dropout"), ("num_layer", "num_layers"), ("layers", "num_layers"), ("zonout", "zoneout")],
+)
+@pytest.mark.parametrize("mine", [celda.LSTM, celda.GRU, celda.RNN])
+def test_an_option_that_was_meant_is_found_among_torchs_and_ours(mine, wrong, meant):
+    with pytest.raises(TypeError, match=f"There is no option '{wrong}': did you mean '{meant}'"):
+        mine(3, 4, **{wrong: 1})
+    with pytest.raises(TypeError, match=r"There is no option 'peephole': there are .*bidirectional, .*zoneout, "):
+        mine(3, 4, peephole=True)
+    with pytest.raises(celda.CeldaError, match=r"given: lenghts\. Did you mean 'lengths'"):
+        mine(3, 4)(torch.randn(5, 2, 3), lenghts=[5, 2])

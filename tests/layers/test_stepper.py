@@ -5,7 +5,7 @@ import stat
 
 import pytest
 import torch
-from torch.nn.utils import prune
+from torch.nn.utils import prune, remove_spectral_norm, spectral_norm
 
 import celda
 from celda.cells import CELLS
@@ -155,19 +155,42 @@ def test_weights_that_change_between_steps_are_used(change, engine):
     same(torch.stack([stepper(x[t]) for t in range(3, STEPS)]), wanted)
 
 
+HOOKS = {
+    "prune.remove": (lambda layer: prune.random_unstructured(layer, "weight_hh_l0", 0.5), prune.remove),
+    "remove_spectral_norm": (lambda layer: spectral_norm(layer, "weight_hh_l0"), remove_spectral_norm),
+}
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("engine", ["reference", "cpu"])
-def test_weights_that_a_hook_computes_are_refused(engine):
+@pytest.mark.parametrize("remover", HOOKS)
+def test_weights_that_a_hook_computes_are_refused(remover, engine):
+    attach, remove = HOOKS[remover]
     layer, _ = layer_of("lstm", engine=engine)
+    layer.eval()
     stepper, x = layer.stepper(BATCH), torch.randn(BATCH, WIDTH)
     stepper(x)
-    prune.random_unstructured(layer, "weight_hh_l0", 0.5)
+    attach(layer)
     for refused in (stepper.plan, stepper.reset, layer.stepper, lambda: stepper(x), lambda: stepper(x)):
-        with pytest.raises(CeldaError, match=r"weight_hh_l0 is computed by a hook .*prune\.remove"):
+        with pytest.raises(CeldaError, match=f"weight_hh_l0 is computed by a hook .*utils.{remover}\\("):
             refused()
-    prune.remove(layer, "weight_hh_l0")
+    remove(layer, "weight_hh_l0")
     stepper.reset()
     same(stepper(x), layer(x.unsqueeze(0))[0][0])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("put", [setattr, torch.nn.Module.register_buffer], ids=["by hand", "as a buffer"])
+def test_weights_that_are_no_parameters(put):
+    layer, _ = layer_of("lstm", engine="cpu")
+    array = layer.weight_hh_l0.detach() / 2
+    del layer.weight_hh_l0
+    put(layer, "weight_hh_l0", array)
+    stepper, x = layer.stepper(BATCH), torch.randn(3, BATCH, WIDTH)
+    same(torch.stack([stepper(v) for v in x[:2]]), layer(x[:2])[0])
+    layer.weight_hh_l0 *= 2
+    stepper.reset()
+    same(torch.stack([stepper(v) for v in x]), layer(x)[0])
 
 
 @torch.no_grad()

@@ -107,5 +107,5 @@ def test_a_cross_validation_that_cannot_be(options, answer):
 def test_a_misspelt_option_is_told_with_the_one_that_was_meant():
     with pytest.raises(TypeError, match=r"^There is no option 'hiden_size': did you mean 'hidden_size'\?$"):
         celda.Forecaster(3, hiden_size=3)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'xyz'"):
+    with pytest.raises(TypeError, match=r"^There is no option 'xyz': there are input_size, .*, static\.$"):
         celda.Forecaster(3, xyz=3)

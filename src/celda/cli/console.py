@@ -11,6 +11,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+_LEAST = 16  # characters of a column of text, which may be broken
+
 # A file or a pipe has no width of its own.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 
@@ -30,8 +32,22 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], 
 def show(*parts: object) -> None:
     """Print parts to the terminal; text is taken as it is, without markup."""
     for part in parts:
-        if isinstance(part, Group) and not console.is_terminal:  # which pads its lines with blanks
-            with console.capture() as captured:
-                console.print(part)
-            part = "\n".join(line.rstrip() for line in captured.get().splitlines())
-        console.print(part, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+        if isinstance(part, Group):
+            _show_table(part)
+        else:
+            console.print(part, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def _show_table(group: Group) -> None:
+    """Print a table as wide as its numbers need: a narrower terminal breaks the lines, and nothing is cropped."""
+    columns = next(part for part in group.renderables if isinstance(part, Table)).columns
+    whole = [max(len(str(cell)) for cell in (column.header, *column.cells)) for column in columns if column.no_wrap]
+    before, needed = console.width, sum(whole) + _LEAST * (len(columns) - len(whole)) + 2 * len(columns)
+    console.width = max(before, needed)
+    try:
+        with console.capture() as captured:
+            console.print(group)
+    finally:
+        console.width = before
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")

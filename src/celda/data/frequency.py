@@ -13,8 +13,9 @@ Stamp: TypeAlias = Any  # a pd.Timestamp, or an int where time is an integer ind
 
 MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 
-_SHARED = 0.1  # with a smaller part of the differences alike, the stamps are not on a clock's beat but near one
+_SHARED = 0.1  # with a smaller part of the differences alike, the stamps are near a clock's beat at most
 _CLOCK = (  # seconds
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5),
     *(unit * n for unit in (1, MINUTE) for n in (1, 2, 5, 10, 15, 20, 30)),
     *(HOUR * n for n in (1, 2, 3, 4, 6, 8, 12)),
     *(DAY, WEEK),
@@ -155,7 +156,7 @@ def infer_frequency(stamps: pd.Index) -> Frequency | None:
         return Frequency(str(common))
     microseconds = int(common.astype("timedelta64[us]").astype("int64"))
     if share < _SHARED:
-        microseconds = _natural(stamps, microseconds)
+        microseconds = _natural(stamps) or microseconds
     if microseconds >= 28 * DAY * 10**6 and (months := _infer_months(stamps)):
         return months
     days, rest = divmod(microseconds, DAY * 10**6)
@@ -170,11 +171,13 @@ def infer_frequency(stamps: pd.Index) -> Frequency | None:
     return Frequency(_counted(days, "D"))
 
 
-def _natural(stamps: pd.DatetimeIndex, found: int) -> int:
-    """A clock's step, in microseconds, that the middle difference is within a tenth of; or what was `found`."""
-    middle = float(np.median(np.diff(stamps.as_unit("us").asi8)))
-    step = min((seconds * 10**6 for seconds in _CLOCK), key=lambda step: abs(step - middle))
-    return step if abs(step - middle) <= middle / 10 else found
+def _natural(stamps: pd.DatetimeIndex) -> int | None:
+    """A clock's step, in microseconds, that half of the differences are within a tenth of, if there is one."""
+    differences = np.diff(stamps.as_unit("us").asi8)
+    middle = float(np.median(differences))
+    step = min((round(seconds * 10**6) for seconds in _CLOCK), key=lambda step: abs(step - middle))
+    near = np.abs(differences - step) <= step / 10
+    return step if 2 * near.sum() > len(near) else None
 
 
 def _common_step(stamps: np.ndarray) -> tuple[Any, float]:

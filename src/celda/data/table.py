@@ -119,6 +119,14 @@ class Table:
         later = _stack(self.frame.loc[~keep, list(self.later.columns)], self.later)
         return replace(self, frame=self.frame[keep].reset_index(drop=True), later=later, horizon=0)
 
+    def check_future(self) -> None:
+        """Raise CeldaError where a table of the future would be of no use."""
+        if not self.future:
+            raise CeldaError(
+                "A table of the future was given (future_df), and the forecast has no covariates that are known ahead "
+                "of time: leave it out, or name them when training (future)."
+            )
+
     def extend(self, h: int, future: Source | None = None) -> "Table":
         """Append the next `h` steps to each series: their time stamps, missing `y`, and their future covariates.
 
@@ -128,11 +136,7 @@ class Table:
         check_horizon(h)
         known, name, notes = self.later, "the table", self.notes
         if future is not None:
-            if not self.future:
-                raise CeldaError(
-                    "A table of the future was given (future_df), and the forecast has no covariates that are known "
-                    "ahead of time: leave it out, or name them when training (future)."
-                )
+            self.check_future()
             raw = read_source(future)
             raw.habits.update(self.habits)
             name = raw.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -46,9 +47,9 @@ def positive(name: str, value: int) -> int:
     return number
 
 
-def check_dropout(dropout: float) -> None:
+def check_dropout(dropout: object) -> None:
     """It is a probability."""
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
         raise CeldaError(f"dropout={dropout!r} is no probability: write a number from 0 to 1.")
 
 
@@ -250,7 +251,8 @@ def check_further(
     wanted = set(cell.inputs[1:])
     if set(given) != wanted:
         told = ", ".join(sorted(wanted)) or "none besides its input"
-        close = [meant for name in given for meant in get_close_matches(name, _OPTIONS, n=1)]
+        known = (*sorted(wanted), *_OPTIONS)
+        close = [meant for name in set(given) - wanted for meant in get_close_matches(name, known, n=1)]
         raise CeldaError(
             f"The cell {cell.name} takes these inputs by name: {told}; given: {', '.join(sorted(given)) or 'none'}."
             + "".join(f" Did you mean {meant!r}?" for meant in close[:1])

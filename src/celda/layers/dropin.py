@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from celda.checks import suggesting
 from celda.errors import CeldaError
 from celda.layers.recurrent import Recurrent, State
+
+_suggesting = partial(suggesting, further=[*inspect.signature(Recurrent.__init__).parameters][2:])
 
 
 class _DropIn(Recurrent):
@@ -25,9 +30,10 @@ class _DropIn(Recurrent):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
+        **unknown: Any,
     ) -> tuple[Any, State]:
         """Run over a batch: `input` and `hx` as `torch.nn` has them, `lengths` and `resets` as `Recurrent`."""
-        return super().forward(input, hx, lengths=lengths, resets=resets)
+        return super().forward(input, hx, lengths=lengths, resets=resets, **unknown)  # which says what was meant
 
     def flatten_parameters(self) -> None:
         """Nothing to do: the weights are never copied into one buffer."""
@@ -43,6 +49,7 @@ class LSTM(_DropIn):
 
     mode = "LSTM"
 
+    @_suggesting
     def __init__(
         self,
         input_size: int,
@@ -66,6 +73,7 @@ class GRU(_DropIn):
 
     mode = "GRU"
 
+    @_suggesting
     def __init__(
         self,
         input_size: int,
@@ -86,6 +94,7 @@ class GRU(_DropIn):
 class RNN(_DropIn):
     """`torch.nn.RNN`, argument for argument (`nonlinearity` "tanh" or "relu"); `options` as `Recurrent` takes them."""
 
+    @_suggesting
     def __init__(
         self,
         input_size: int,

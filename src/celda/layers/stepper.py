@@ -13,18 +13,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
-from torch.nn.utils.parametrize import is_parametrized
 
 from celda.engines import Call, Plan, Stream, onlooker
 from celda.errors import CeldaError
 from celda.files import written_aside
 from celda.language import Cell
 from celda.layers import changes, structure
-from celda.layers.doors import as_states, check_further, check_kind, check_states, shape
+from celda.layers.doors import as_states, check_further, check_kind, check_states, positive, shape
 
 if TYPE_CHECKING:
     from celda.layers.recurrent import Recurrent
 
+_REMOVERS = {"WeightNorm": "remove_weight_norm", "SpectralNorm": "remove_spectral_norm"}  # of hooks that torch has
 _STEPS = re.compile("[0-9]{1,18}")  # how many are done, in a file
 
 
@@ -51,8 +51,7 @@ class Stepper:
             raise CeldaError(
                 "A bidirectional layer needs the end of a sequence first, so it cannot be stepped: use one direction."
             )
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-            raise CeldaError(f"batch_size={batch_size!r} cannot be: write a whole number of at least 1.")
+        batch_size = positive("batch_size", batch_size)
         self.layer, self.batch_size = layer, batch_size
         self._further = layer.cell.inputs[1:]
         self._whole = layer.cell.states[0] not in layer.cell.narrow
@@ -112,6 +111,7 @@ class Stepper:
 
     def plan(self) -> Plan:
         """Which engine would run the next step, how, and why; print it."""
+        self._check_hooks()
         plan, hindrance = self.layer.plan(), self._hindrance()
         if plan.engine == "reference":
             return plan
@@ -122,8 +122,8 @@ class Stepper:
     def _hindrance(self) -> str | None:
         """Why a step is a call of the layer, or None where the engine decides."""
         arrays = self.layer._parameters
-        if (computed := self._computed()) is not None:
-            return f"{computed} is computed anew at every call"
+        if computed := self._computed():
+            return f"{computed[0]} is computed anew at every call"
         if any(array is not None and array.is_inference() for array in arrays.values()):
             return "torch counts no changes of weights that were made in inference mode"
         if self.layer.connections and self.layer.num_layers > 1:
@@ -132,18 +132,22 @@ class Stepper:
             return "its cell sees the layer below"
         return "the gates are traced" if self.layer._trace is not None else onlooker()
 
-    def _computed(self) -> str | None:
-        """The first array of the layer that is computed and no parameter. Raises CeldaError where a hook does that."""
-        arrays, layer = self.layer._parameters, self.layer
-        computed = [name for names in layer._names for name in names.values() if name not in arrays]
-        for name in computed:
-            if not is_parametrized(layer, name):
+    def _computed(self) -> list[str]:
+        """The arrays of the layer that are no parameters."""
+        arrays = self.layer._parameters
+        return [name for names in self.layer._names for name in names.values() if name not in arrays]
+
+    def _check_hooks(self) -> None:
+        """Raise CeldaError where torch computes an array by a hook, which runs when the layer is called."""
+        for hook in self.layer._forward_pre_hooks.values():
+            name = getattr(hook, "_tensor_name", None) or getattr(hook, "name", None)  # of pruning; of norms
+            if type(hook).__module__.startswith("torch.nn.utils.") and name in self._computed():
+                remove = _REMOVERS.get(type(hook).__name__, "prune.remove")
                 raise CeldaError(
-                    f"{name} is computed by a hook when the layer is called, and a step is no such call: make what "
-                    f"the hook computes last (torch.nn.utils.prune.remove(layer, {name!r}), remove_weight_norm), or "
-                    "use torch.nn.utils.parametrizations, which a stepper follows."
+                    f"{name} is computed by a hook when the layer is called, and a step is no such call: keep what it "
+                    f"computes, with torch.nn.utils.{remove}(layer, {name!r}), or use torch.nn.utils.parametrizations, "
+                    "which a stepper follows."
                 )
-        return computed[0] if computed else None
 
     def _bound(self) -> Stream | None:
         """The stream with the weights as they are now, if there is one."""
@@ -157,6 +161,7 @@ class Stepper:
 
     def _bind(self) -> Stream | None:
         """Have the stream made, where the engine has one."""
+        self._check_hooks()
         layer, self._state, self._stream = self.layer, self._current(), None
         self._kind = layer._like.dtype
         if self._hindrance() is not None:
@@ -186,7 +191,7 @@ class Stepper:
     def _layer(self, x: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """A step as a call of the layer."""
         layer, like = self.layer, self.layer._like
-        self._computed()  # by nothing that runs only when the layer is called
+        self._check_hooks()
         if torch.compiler.is_compiling():
             raise CeldaError(
                 "A stepper cannot be compiled or exported, as its state is no tensor of the graph: compile the layer "

@@ -63,6 +63,8 @@ def train(
     held_out = default_test_size(h, int(table.lengths.min())) if test_size is None else _test_size(test_size, h)
     check_held_out(table, held_out, "h" if test_size is None else "test_size")
     Sizes.derive(forecaster, table.until(-held_out))  # before the folder is made
+    if future is not None:
+        table.check_future()
     check_device(forecaster.device)
     run = RunFolder.make(Path(folder), overwrite)
     config = {

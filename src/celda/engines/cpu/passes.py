@@ -211,7 +211,7 @@ def _script(layout: Layout, launch: Launch, ready: Ready, sums: Sums, width: int
     sums.end(script)
     found = Swept(script, rows)
     if layout.plain:  # others come once
-        if len(ready.swept) == KNOWN:
+        if len(ready.swept) >= KNOWN:
             ready.swept.clear()
         ready.swept[key] = found
     return found

@@ -82,6 +82,7 @@ class _Words:
 
     def __init__(self) -> None:
         self.words: list[Word] = []
+        self._open: list[tuple[int, str, int]] = []
         self._template: ctypes.Array[ctypes.c_int64] | None = None
 
     def filled(self, places: Mapping[str, int]) -> ctypes.Array[ctypes.c_int64]:

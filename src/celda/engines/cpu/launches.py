@@ -164,8 +164,8 @@ class Ready:
 
     def __init__(self, make: Callable[[], Launch]) -> None:
         self._make = make
-        self.sums: dict[object, Sums] = {}  # of sweeps with them, by what is wanted; see `passes`
-        self.swept: dict[object, Swept] = {}  # by sizes
+        self.sums: dict[object, Sums] = {}  # of sweeps with them, by what is wanted: `passes` keeps them here,
+        self.swept: dict[object, Swept] = {}  # and the sweeps, by their lengths
         self._waiting: deque[Launch] = deque(maxlen=WAITING)  # its methods need no lock
 
     def take(self) -> Launch:
@@ -196,7 +196,7 @@ _large: deque[ref[Ready]] = deque()  # whose large launches wait, the latest las
 
 
 def forget() -> None:
-    """Let go of all launches that wait."""
+    """Let go of all launches that wait, and of the sweeps that are known: they hold what was decided when made."""
     forward_launches.cache_clear()
     sweep_launches.cache_clear()
     _large.clear()

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from celda.engines.call import Call
 from celda.engines.cpu import pool
+from celda.engines.cpu.backward import SPAN
 from celda.engines.cpu.given import by_unit, read, told
 from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernel import Shape
@@ -27,7 +28,6 @@ from celda.language.expression import Node
 
 CHUNK = 2**22  # bytes of adjoints that a span of the sweep makes: they are still in the cache when they are multiplied
 FEWEST = 1024  # rows of a span: with fewer, the gradients of the weights are read and written too often
-SPAN = "last", "count", "n_after", "base_after", "adjoint"  # what the kernel is told anew for each
 KNOWN = 32  # sweeps that are known, of different lengths but otherwise of the same sizes
 
 
@@ -140,7 +140,7 @@ def sweep(
     d_rows = {f"upstream_{s}": plainly(d) for s, d in upstream.kept.items()}
     d_rows["upstream"] = torch.zeros_like(passed.output) if upstream.output is None else plainly(upstream.output)
     d_below = {name: layout.buffer(passed.output, layout.hidden) for name in back.below}
-    values = {"output": passed.output.data_ptr(), "time": call.start, **dict.fromkeys(SPAN, 0)}
+    values = {"output": passed.output.data_ptr(), "time": call.start, **dict.fromkeys(SPAN, 0), "adjoint": 0}
     values |= {name: rows.data_ptr() for name, rows in d_rows.items()}
     values |= {f"d_{name}": rows.data_ptr() for name, rows in d_below.items()}
     values |= {"record": passed.record.tensor.data_ptr(), **told(passed.by_unit, layout)}
@@ -225,9 +225,11 @@ def _windows(
 ) -> Iterator[tuple[Steps, Matrix, dict[str, Word]]]:
     """Each span, the rows of the buffer that its adjoints go to, and what the kernel is told.
 
-    A span reads the adjoints of the step after it: the edge of the span that was swept before, where its last rows
-    were written. They stay where they are. The new window is laid over them so that a row of its own last step comes to
-    lie on the same row there, which no other thread reads, and, as a span has two steps, long after it was read.
+    A span reads the adjoints of the step after it, which the span before swept last: its edge. They stay there, and the
+    new window is laid over them so that the step it sweeps last begins where the edge begins. A row of the edge is then
+    overwritten by the same sequence, and so by the thread that read it, and not in the step that reads it, as a span
+    has two (see `Layout.spans`). Forwards a step has no fewer rows than the one swept before, so the edge begins at row
+    0 always; in reverse it has no more, so no window ends later than the first.
 
     Rows are numbered through the whole sequence, and so the kernel is given the address where row 0 would be.
     """

@@ -14,7 +14,7 @@ from torch import Tensor
 
 SMALLEST = 2**18  # bytes below which the allocator does as well
 LIMIT = 2**30  # bytes that may lie unused
-LARGEST = 2**20  # bytes from which on the allocator may give pages back to the system when a tensor is freed
+LARGEST = 2**20  # bytes above which the allocator may give pages back to the system when a tensor is freed
 
 
 class Lease:

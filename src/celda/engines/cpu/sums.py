@@ -140,7 +140,7 @@ class Sums:
 
     It is made from what the first of these calls multiplied: `tensors`, called `given k` and `operand k`, and for the
     old values of a state by `old`. `wanted` names the arrays whose gradient is, and `into` the places of what is given
-    that want one.
+    that want one. Later calls bring tensors of the same strides, as all that a pass makes has those of its sizes.
     """
 
     def __init__(

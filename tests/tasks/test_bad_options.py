@@ -28,6 +28,7 @@ OPTIONS = [
     ({"level": 80}, r"level=80 is no list of levels: write for example level=\(80, 95\)"),
     ({"level": (80, 100)}, "The level 100 is no per cent between 0 and 100"),
     ({"level": ("80",)}, "The level '80'"),
+    ({"level": (0.8,)}, r"less than one per cent: write it in per cent, as level=\(80,\)"),
     ({"level": (80, 80.0)}, "names a level twice"),
     ({"loss": "mse", "calibrate": False}, r"gives no intervals: write level=\(\)"),
     ({"learning_rate": 0}, "learning_rate=0"),

@@ -270,6 +270,12 @@ def test_a_horizon_that_is_too_long_for_a_test(tmp_path):
         forecast_run.train(daily(), tmp_path / "run", tiny(h=150), quiet=True)
 
 
+def test_a_future_of_no_use_is_told_before_training(tmp_path):
+    with pytest.raises(CeldaError, match="no covariates that are known ahead of time: leave it out"):
+        forecast_run.train(daily(), tmp_path / "run", tiny(), future=tmp_path / "none.csv", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_wrong_option_leaves_no_folder(tmp_path):
     with pytest.raises(CeldaError, match="There is no cell"):
         forecast_run.train(daily(), tmp_path / "run", tiny(cell="lstn"), quiet=True)

@@ -252,7 +252,8 @@ def check_further(
     if set(given) != wanted:
         told = ", ".join(sorted(wanted)) or "none besides its input"
         known = (*sorted(wanted), *_OPTIONS)
-        close = [meant for name in set(given) - wanted for meant in get_close_matches(name, known, n=1)]
+        unknown = [name for name in given if name not in wanted]
+        close = [meant for name in unknown for meant in get_close_matches(name, known, n=1)]
         raise CeldaError(
             f"The cell {cell.name} takes these inputs by name: {told}; given: {', '.join(sorted(given)) or 'none'}."
             + "".join(f" Did you mean {meant!r}?" for meant in close[:1])

@@ -43,6 +43,9 @@ class Stepper:
     `torch.compile` and `torch.export` cannot look into a stepper: a step is a direct call already, and its state is no
     tensor of the graph. Compile the layer instead, and give it the state: `y, state = layer(x_t.unsqueeze(0), state)`.
 
+    Weights that torch computes by a hook of the layer (`torch.nn.utils.prune`, the old norms) are refused, as a step is
+    no call of the layer.
+
     Steppers are independent of one another, also those of one layer; each may be used by one thread at a time.
     """
 
@@ -123,7 +126,7 @@ class Stepper:
         """Why a step is a call of the layer, or None where the engine decides."""
         arrays = self.layer._parameters
         if computed := self._computed():
-            return f"{computed[0]} is computed anew at every call"
+            return f"{computed[0]} is no parameter, and is computed or looked up anew at every call"
         if any(array is not None and array.is_inference() for array in arrays.values()):
             return "torch counts no changes of weights that were made in inference mode"
         if self.layer.connections and self.layer.num_layers > 1:

@@ -155,7 +155,7 @@ def _check_level(level: Any) -> None:
             raise CeldaError(f"The level {one!r} is no per cent between 0 and 100: write for example level=(80, 95).")
         if one < 1:
             raise CeldaError(
-                f"The level {one!r} is less than one per cent: levels are in per cent, level=({100 * one:g},)."
+                f"The level {one!r} is less than one per cent: write it in per cent, as level=({100 * one:g},)."
             )
     if len(set(level)) < len(level):
         raise CeldaError(f"level={tuple(level)} names a level twice: write each once.")

@@ -83,7 +83,6 @@ def test_threads_that_share_a_sweep_in_pieces(monkeypatch, torch_threads, length
     call = random_call(leaky, steps=23, batch=batch, hidden=20, reverse=reverse, **options)
     torch_threads(1)
     whole = gradients(call)
-    monkeypatch.setattr(kernels, "ALONE", -1)
     monkeypatch.setattr(passes, "CHUNK", 0)
     for count in (2, 3):
         torch_threads(count)

@@ -36,9 +36,9 @@ ADDRESSES = (
 class BackwardKernel:
     """Emits `kernel(slot, slots, arguments)`: `count` steps from `last` down, numbered as the forward kernel ran them.
 
-    A sweep may be cut into launches. `adjoint` receives dL/d(linear map), (rows, maps, H), of the launch's steps, and
-    holds that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded)
-    comes with dL/d(state after the last step) and, after the launch with step 0, goes with dL/d(initial state). `sums`
+    A sweep may be cut into spans. `adjoint` receives dL/d(linear map), (rows, maps, H), of the span's steps, and holds
+    that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded)
+    comes with dL/d(state after the last step) and, after the span with step 0, goes with dL/d(initial state). `sums`
     (parts, maps + vectors, padded) adds up what is a sum over all rows, the gradients of biases and vectors; by part,
     so that its bits do not depend on how many threads came. `kept` are the states whose values at every step have
     gradients from above besides those of the output.

@@ -197,11 +197,13 @@ def check_lengths(lengths: Tensor | Sequence[int], x: Tensor, batch_first: bool)
         raise CeldaError(f"lengths is a {lengths.dtype} tensor of shape {shape(lengths)}: give {wanted()}.{told}")
     lengths = lengths.to(torch.int64)
     lengths = lengths if batched else lengths.reshape(1)
-    if batch and concrete(lengths) and (int(lengths.max()) > steps or int(lengths.min()) < 0):
-        raise CeldaError(
-            f"lengths go from {int(lengths.min())} to {int(lengths.max())} and the input has {steps} steps: "
-            f"give whole numbers from 0 to {steps}."
-        )
+    if batch and concrete(lengths):
+        least, most = map(int, torch.aminmax(lengths))
+        if least < 0 or most > steps:
+            raise CeldaError(
+                f"lengths go from {least} to {most} and the input has {steps} steps: "
+                f"give whole numbers from 0 to {steps}."
+            )
     return lengths
 
 

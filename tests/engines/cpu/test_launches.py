@@ -153,10 +153,11 @@ def test_training_and_inference_give_the_same_bits(name):
 @pytest.mark.parametrize("hoist", [0, 10**9])
 @pytest.mark.parametrize("threads_share", ["rows", "units", "what is ahead"])
 @pytest.mark.parametrize("library", ["all", "some", "none"])
-def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_share, library):
+@pytest.mark.parametrize("lengths", [None, torch.arange(17) % 5], ids=["plain", "ragged"])
+def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_share, library, lengths):
     """Products ahead of the loop or in it; threads that share the rows or the units, or no more than what is ahead of
     the loop; gradients by torch's library or by machine code: in tests all of it is small."""
-    call = random_call(chosen, steps=4, batch=17, hidden=20)
+    call = random_call(chosen, steps=4, batch=17, hidden=20, lengths=lengths)
     largest = {"all": -1, "some": 20 * 20, "none": 10**9}[library]
     monkeypatch.setattr(products, "largest", lambda: largest)
     monkeypatch.setattr(kernels, "HOIST", hoist)

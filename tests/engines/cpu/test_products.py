@@ -103,6 +103,34 @@ def test_only_some_parts_are_computed():
     torch.testing.assert_close(out, expected)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("small", [-1, 10**12], ids=["library", "machine code"])
+@pytest.mark.parametrize(("m", "n", "depth"), [(1, 1, 1), (33, 17, 7), (70, 130, 33), (5, 16, products.DEPTH + 3)])
+def test_rows_may_lie_where_a_table_says(m, n, depth, small, threads, dtype, monkeypatch, torch_threads):
+    monkeypatch.setattr(products, "largest", lambda: small)
+    torch_threads(threads)
+    nan = float("nan")
+    a = inside(m, depth, dtype=dtype, edge=nan)[0] / depth**0.5  # so that the sums are of about the same size
+    b, (out, around) = inside(2 * depth, n, dtype=dtype, edge=nan)[0], inside(2 * m, n, dtype=dtype, edge=nan)
+    order = torch.Generator().manual_seed(m)
+    # of each, one row more than is asked for comes before
+    tables = {"some": torch.randperm(2 * depth, generator=order)[: depth + 1]}
+    tables["others"] = torch.randperm(2 * m, generator=order)[: m + 1]
+    tensors = {"a": a, "b": b, "out": out, **tables}
+    matrices = [Matrix.of(name, tensors[name]) for name in ("a", "b", "out")]
+    matrices[1] = matrices[1]._replace(rows=depth + 1, table="some").cut(1, depth + 1)
+    matrices[2] = matrices[2]._replace(rows=m + 1, table="others").cut(1, m + 1)
+    expected = around.clone()
+    product = a.double() @ b[tables["some"][1:]].double()
+    for adds in (False, True):
+        script = Script()
+        products.multiply(script, [Product(*matrices, adds)], dtype)
+        script.run(tensors)
+        expected[1:-1, 2:-3][tables["others"][1:]] = ((1 + adds) * product).to(dtype)
+        torch.testing.assert_close(around, expected, equal_nan=True, **TOLERANCES["cpu", dtype])
+
+
 @pytest.mark.parametrize("small", [-1, 10**12], ids=["library", "machine code"])
 def test_no_terms_are_zero(small, monkeypatch):
     monkeypatch.setattr(products, "largest", lambda: small)

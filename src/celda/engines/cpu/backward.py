@@ -334,7 +334,7 @@ class BackwardKernel:
                 summed.append((k, value(wanted)))
         for name, node in program.below.items():
             if program.level[node] == number:
-                f.masked_store(value(node), e.at(f.address(f"d_{name}"), f.plane(row, 1, 0, "hidden"), lane), mask)
+                f.masked_store(value(node), e.at(f.address(f"d_{name}"), f.plane(shown, 1, 0, "hidden"), lane), mask)
         for name, node in program.gradient.vectors.items():
             if program.level[node] == number:
                 summed.append((maps + program.vectors.index(name), value(node)))

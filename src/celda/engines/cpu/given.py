@@ -34,6 +34,11 @@ def told(read: list[Tensor], layout: Layout) -> dict[str, int]:
     return values | {f"read_{k}_moves": int(value.shape[0] == layout.steps) for k, value in enumerate(read)}
 
 
+def moving(node: Node, call: Call, layout: Layout) -> bool:
+    """Whether it is nothing but an input that moves with the steps."""
+    return node.op == "input" and call.inputs[node.name].shape[0] == layout.steps
+
+
 def read(node: Node) -> frozenset[str]:
     """The inputs whose gradients go through an expression."""
     return frozenset() if node.op == "stop_gradient" else _inputs(node, read)
@@ -47,10 +52,10 @@ def through(program: ForwardProgram, call: Call, layout: Layout, gradients: list
     for node, d in zip(program.given, gradients, strict=True):
         if d is None:
             continue
-        if node.op == "input" and call.inputs[node.name].shape[0] == layout.steps:
-            found[node.name] = layout.spread(d)
+        if moving(node, call, layout):
+            found[node.name] = d.view(layout.steps, layout.batch, -1)
         else:
-            rest.append((node, d[: layout.rows]))
+            rest.append((node, d))
     if rest:
         with torch.enable_grad():
             leaves = {name: call.inputs[name].detach().requires_grad_() for name in call.cell.inputs}

@@ -21,6 +21,7 @@ from celda.engines.cpu.ragged import Ragged, ragged
 from celda.engines.derivatives import alone
 
 T = TypeVar("T", Tensor, "Tensor | None")
+BEFORE, PLACES = "before", "places"  # the names of two tables of a ragged layout, see `Ragged`
 
 
 @lru_cache(maxsize=256)
@@ -105,11 +106,6 @@ class Layout:
         """From one step to the next."""
         return -1 if self.reverse else 1
 
-    @property
-    def spare(self) -> int:
-        """How many rows a buffer has past the last, if it is to be spread: for padding one of zeros, or else none."""
-        return int(self.ragged is not None)
-
     def step_of_rows(self) -> Tensor:
         """Of each row: its step."""
         if self.ragged is None:
@@ -155,7 +151,7 @@ class Layout:
         """Values of the states, (B, width) each or None, in the order of the layout."""
         if self.ragged is None:
             return tuple(values)
-        return tuple(v if v is None else v[self.order] for v in values)
+        return tuple(v if v is None else torch.index_select(v, 0, self.order) for v in values)
 
     def initial(self, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Initial states in the order of the layout; zero where a sequence starts anew at its first step."""
@@ -187,20 +183,16 @@ class Layout:
         places = self.ragged.places
         return torch.index_select(flat, 0, places if value.shape[0] == self.steps else places % self.batch)
 
-    def buffer(self, like: Tensor, width: int) -> Tensor:
-        """Memory for rows that are to be spread, and the row of zeros after the last."""
-        found = pool.empty(like, self.rows + self.spare, width)
-        if self.spare:
-            found[self.rows :] = 0
-        return found
+    def memory(self, like: Tensor, width: int) -> Tensor:
+        """Memory for what lies as the caller has it, (T * B, width): zeros where there is no row."""
+        found = pool.empty(like, self.steps * self.batch, width)
+        return found if self.ragged is None else found.zero_()
 
     def spread(self, rows: Tensor) -> Tensor:
-        """Rows, with those to spare, as (T, B, width), zero where there is no row."""
-        if self.ragged is None:
-            return rows.view(self.steps, self.batch, -1)
-        full = pool.empty(rows, self.steps * self.batch, rows.shape[1])
-        torch.index_select(rows, 0, self.ragged.rows, out=full)
-        return alone(full, (self.steps, self.batch, rows.shape[1]))
+        """Rows as (T, B, width), zero where there is no row."""
+        if self.ragged is not None:
+            rows = self.memory(rows, rows.shape[1]).index_copy_(0, self.ragged.places, rows)
+        return rows.view(self.steps, self.batch, rows.shape[1])
 
     def output(self, whole: Tensor) -> Tensor:
         """What lies as the caller has it, (T * B, width), as a tensor (T, B, width) that is no view of another, so that
@@ -214,7 +206,7 @@ class Layout:
         """
         if self.ragged is None:
             return tuple(v.clone() for v in values)
-        return tuple(v[self.ragged.unsorted] for v in values)
+        return tuple(torch.index_select(v, 0, self.ragged.unsorted) for v in values)
 
     def around(self, first: Tensor) -> tuple[Tensor, Tensor]:
         """Memory for a state after every step, (T * B, width), and for `first` (B, width) before them all, both in the
@@ -225,12 +217,19 @@ class Layout:
         start.copy_(first)
         return whole, after
 
-    def before(self, around: Tensor, out: Tensor | None = None) -> Tensor:
-        """The value of a state before each row's step, from what `around` gave; of a ragged batch, written to `out`."""
+    @property
+    def tables(self) -> dict[str, Tensor]:
+        """Of each row of a ragged batch: where the state before it is in `around`, and which row of the caller's it
+        is."""
+        return {} if self.ragged is None else {BEFORE: self.ragged.before, PLACES: self.ragged.places}
+
+    def before(self, around: Tensor) -> Tensor:
+        """The value of a state before each row's step, from what `around` gave; that itself, whose rows are where the
+        table BEFORE says, of a ragged batch without resets."""
         if self.ragged is None:
             found = around[self.batch :] if self.reverse else around[: self.rows]
         else:
-            found = torch.index_select(around, 0, self.ragged.before, out=out)
+            found = around if self.carry is None else torch.index_select(around, 0, self.ragged.before)
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from celda.engines.call import Call
 from celda.engines.cpu import pool
 from celda.engines.cpu.backward import SPAN
-from celda.engines.cpu.given import by_unit, read, told
+from celda.engines.cpu.given import by_unit, moving, read, told
 from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, hoists, shape_of
 from celda.engines.cpu.launches import BLOCK, Launch, Ready, Swept, forward_launches, sweep_launches
-from celda.engines.cpu.layout import Layout, plainly
+from celda.engines.cpu.layout import PLACES, Layout, plainly
 from celda.engines.cpu.products import Matrix
 from celda.engines.cpu.script import Place, Script, Tensors, Word
 from celda.engines.cpu.shield import shielded
@@ -46,14 +45,6 @@ class Passed:
     around: Tensor | None  # the output and the caller's initial state together, when training
     record: pool.Lease  # (rows, recorded values, padded)
     operands: list[pool.Lease]
-    held: list[pool.Lease] = field(default_factory=list)  # memory for the old outputs of a ragged batch, by row
-
-    def room(self, *size: int) -> Tensor | None:
-        """Memory for rows of a ragged batch, which stays until the sweep has ended; a dense one needs none."""
-        if self.layout.ragged is None:
-            return None
-        self.held.append(pool.lease(size, self.output.dtype))
-        return self.held[-1].tensor
 
     def shown(self, node: Node) -> Tensor:
         """A recorded value, (T, B, H), in memory of its own."""
@@ -61,18 +52,17 @@ class Passed:
 
     def seen(self, node: Node) -> Tensor:
         """A recorded value, (T, B, H), where it lies."""
-        value = self._recorded(node)
-        return self.layout.spread(pad(value, (0, 0, 0, self.layout.spare)) if self.layout.spare else value)
+        return self.layout.spread(self._recorded(node))
 
     def _recorded(self, node: Node) -> Tensor:
         return self.record.tensor[:, self.program.record.index(node), : self.layout.hidden]
 
     def before(self, state: Node) -> Tensor:
-        """The old values of a state, for all rows."""
+        """The old values of a state, for all rows; see `Layout.before`."""
         if state in self.program.record:
             return self._recorded(state)
         assert self.around is not None  # of the output they are kept there, when training
-        return self.layout.before(self.around, self.room(self.layout.rows, self.layout.hidden))
+        return self.layout.before(self.around)
 
 
 @shielded
@@ -130,8 +120,9 @@ class Wanted:
 def sweep(
     passed: Passed, call: Call, upstream: Upstream, wanted: Wanted
 ) -> tuple[list[Tensor | None], tuple[Tensor | None, ...], dict[str, Tensor]]:
-    """Run the backward kernel: the gradients of what was given (rows), of the initial states, and of all else by name,
-    weights and states (T, B, H) of the layer below."""
+    """Run the backward kernel: the gradients of what was given, as it was given if it is an input with the steps and
+    otherwise by row, of the initial states, and of all else by name, weights and states (T, B, H) of the layer below.
+    """
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
     maps = len(program.maps)
@@ -139,7 +130,7 @@ def sweep(
     launch = ready.take()
     d_rows = {f"upstream_{s}": plainly(d) for s, d in upstream.kept.items()}
     d_rows["upstream"] = torch.zeros_like(passed.output) if upstream.output is None else plainly(upstream.output)
-    d_below = {name: layout.buffer(passed.output, layout.hidden) for name in back.below}
+    d_below = {name: layout.memory(passed.output, layout.hidden) for name in back.below}
     values = {"output": passed.output.data_ptr(), "time": call.start, **dict.fromkeys(SPAN, 0), "adjoint": 0}
     values |= {name: rows.data_ptr() for name, rows in d_rows.items()}
     values |= {f"d_{name}": rows.data_ptr() for name, rows in d_below.items()}
@@ -147,15 +138,17 @@ def sweep(
     d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(upstream.final), strict=True)}
     held = launch.tell(layout, values, {**call.weights, **_at_0(cell.states, passed.states), **d_last})
 
-    into = frozenset(k for k, node in enumerate(program.given) if wanted.inputs & read(node))
+    into = {k: "" for k, node in enumerate(program.given) if wanted.inputs & read(node)}
+    if layout.ragged:
+        into |= {k: PLACES for k in into if moving(program.given[k], call, layout)}
     tensors = {f"given {k}": given for k, given in enumerate(passed.given)}
     tensors |= {f"operand {k}": lease.tensor for k, lease in enumerate(passed.operands)}
     sums = _sums(passed, call, ready, slots, tensors, wanted.weights, into)
     swept = _script(layout, launch, ready, sums, maps * layout.hidden, dtype)
     tensors |= {name: passed.before(node) for name, node in sums.old.items()}
     tensors |= {f"weight {name}": plainly(call.weights[name]) for name in sums.matrices}
-    tensors |= sums.memory(passed.output)
-    d_given = [_like(given, layout) if k in into else None for k, given in enumerate(passed.given)]
+    tensors |= sums.memory(passed.output) | layout.tables
+    d_given = [_like(g, layout, into[k]) if k in into else None for k, g in enumerate(passed.given)]
     tensors |= {f"d given {k}": d for k, d in enumerate(d_given) if d is not None}
     adjoint = pool.lease((swept.rows, maps * layout.hidden), dtype)
     tensors |= {"adjoint": adjoint.tensor, "lines": launch.sums}
@@ -164,15 +157,14 @@ def sweep(
 
     d_weights = sums.found(tensors, call.weights)
     d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
-    d_weights |= {name: layout.spread(rows) for name, rows in d_below.items()}
+    d_weights |= {name: d.view(layout.steps, layout.batch, -1) for name, d in d_below.items()}
     ready.give_back(launch)
     return d_given, d_states, d_weights
 
 
-def _like(given: Tensor, layout: Layout) -> Tensor:
-    """Memory for the gradient of what was given."""
-    moves = given.shape[0] == layout.rows
-    return layout.buffer(given, given.shape[1]) if moves else torch.empty_like(given)
+def _like(given: Tensor, layout: Layout, table: str) -> Tensor:
+    """Memory for the gradient of what was given: as that is, or with a table of rows as the caller has it."""
+    return layout.memory(given, given.shape[1]) if table else pool.empty(given, *given.shape)
 
 
 def _sums(
@@ -182,11 +174,11 @@ def _sums(
     slots: int,
     tensors: Tensors,
     wanted: frozenset[str],
-    into: frozenset[int],
+    into: Mapping[int, str],
 ) -> Sums:
     """How gradients are summed up; worked out once for layouts of a kind."""
     rows = passed.layout.rows
-    key = wanted, into, tuple((given.shape[1], given.shape[0] == rows) for given in passed.given)
+    key = wanted, tuple(into.items()), tuple((given.shape[1], given.shape[0] == rows) for given in passed.given)
     if (found := ready.sums.get(key)) is None:
         sizes = passed.program, passed.layout, passed.output.dtype, slots
         found = Sums(*sizes, call.weights, wanted, into, tensors, passed.before)

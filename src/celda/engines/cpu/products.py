@@ -23,7 +23,7 @@ from celda.engines.cpu.kernel import Arguments, Function, Shape, tiles
 from celda.engines.cpu.kernels import DTYPES
 from celda.engines.cpu.script import Place, Script, Tensors, Word
 
-FIELDS = ("a", "a_row", "a_column", "b", "b_row", "out", "out_row", "m", "n", "depth", "fresh")
+FIELDS = ("a", "a_row", "a_column", "b", "b_row", "b_table", "out", "out_row", "out_table", "m", "n", "depth", "fresh")
 DEPTH = 256  # terms that are summed up in one go: what is read of `b` meanwhile stays in a cache
 WIDTHS = 4, 2, 1  # vectors a row of a tile
 TALLEST = 8  # rows of a tile
@@ -34,7 +34,11 @@ WORTH = 2**19  # multiply-adds in all up to which a second thread costs more tha
 
 class Matrix(NamedTuple):
     """A matrix in the memory of a tensor that has a name: from the element `start` on, from one row to the next `row`
-    elements, and from one column to the next `column`."""
+    elements, and from one column to the next `column`.
+
+    Its rows need not lie one after another: `table` names one (int64) of which row of the tensor each one is, that
+    has the first of them at `first`.
+    """
 
     name: str
     start: int
@@ -42,6 +46,8 @@ class Matrix(NamedTuple):
     columns: int
     row: int
     column: int
+    table: str = ""
+    first: int = 0
 
     @staticmethod
     def of(name: str, tensor: Tensor) -> Matrix:
@@ -50,23 +56,41 @@ class Matrix(NamedTuple):
 
     def cut(self, begin: int, end: int) -> Matrix:
         """Some of its rows."""
-        name, start, _, columns, row, column = self
+        name, start, _, columns, row, column, table, first = self
+        if table:
+            return Matrix(name, start, end - begin, columns, row, column, table, first + begin)
         return Matrix(name, start + begin * row, end - begin, columns, row, column)
 
     def columns_from(self, begin: int, end: int) -> Matrix:
         """Some of its columns."""
-        name, start, rows, _, row, column = self
-        return Matrix(name, start + begin * column, rows, end - begin, row, column)
+        name, start, rows, _, row, column, table, first = self
+        return Matrix(name, start + begin * column, rows, end - begin, row, column, table, first)
 
     def turned(self) -> Matrix:
-        """Its columns as rows."""
+        """Its columns as rows; its rows must lie one after another."""
         return Matrix(self.name, self.start, self.columns, self.rows, self.column, self.row)
 
     def view(self, tensors: Tensors) -> Tensor:
         """It as a tensor."""
+        found = self._whole(tensors)
+        return found.index_select(0, self._places(tensors)) if self.table else found
+
+    def put(self, tensors: Tensors, value: Tensor) -> None:
+        """Have it be `value`, which may be what `view` gave."""
+        if self.table:
+            self._whole(tensors).index_copy_(0, self._places(tensors), value)
+
+    def _whole(self, tensors: Tensors) -> Tensor:
         whole = tensors[self.name]
-        size, strides = (self.rows, self.columns), (self.row, self.column)
-        return whole.as_strided(size, strides, whole.storage_offset() + self.start)
+        size = whole.shape[0] if self.table else self.rows, self.columns
+        return whole.as_strided(size, (self.row, self.column), whole.storage_offset() + self.start)
+
+    def _places(self, tensors: Tensors) -> Tensor:
+        return tensors[self.table][self.first : self.first + self.rows]
+
+    def entry(self, r: int = 0) -> Word:
+        """Where the table says which row the `r`-th one is; 0 if there is none."""
+        return Place(self.table, 8 * (self.first + r)) if self.table else 0
 
 
 class Product(NamedTuple):
@@ -100,8 +124,9 @@ def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype) ->
             continue
         for r0, r1, c0, c1 in parts or ((0, m, 0, n),):
             table += (Place(a.name, size * (a.start + r0 * a.row)), a.row, a.column)
-            table += (Place(b.name, size * (b.start + c0)), b.row)
-            table += (Place(out.name, size * (out.start + r0 * out.row + c0)), out.row)
+            table += (Place(b.name, size * (b.start + c0)), b.row, b.entry())
+            skipped = 0 if out.table else r0 * out.row
+            table += (Place(out.name, size * (out.start + skipped + c0)), out.row, out.entry(r0))
             table += (r1 - r0, c1 - c0, depth, not adds)
             work += (r1 - r0) * (c1 - c0) * depth
     _add(script, table, work, dtype)
@@ -109,7 +134,7 @@ def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype) ->
 
 def _by_torch(product: Product, tensors: Tensors) -> None:
     a, b, out = (matrix.view(tensors) for matrix in product[:3])
-    out.addmm_(a, b, beta=int(product.adds))
+    product.out.put(tensors, out.addmm_(a, b, beta=int(product.adds)))
 
 
 def _add(script: Script, table: Sequence[Word], work: int, dtype: torch.dtype) -> None:
@@ -173,6 +198,15 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
     j0, j1 = share(whole, b.not_(by_rows))
     has_end = b.or_(by_rows, b.icmp_signed("==", after, slots))
 
+    def out_row(r: Value) -> Value:
+        """Which row of its tensor that of `out` is."""
+        table = b.icmp_signed("!=", f.number("out_table"), I64(0))
+        # without a table something else is read, for nothing
+        found = f.whole(b.select(table, f.address("out_table"), f.block), b.select(table, r, I64(0)))
+        return b.select(table, found, r)
+
+    gathered = b.alloca(e.scalar, size=DEPTH * WIDTHS[0] * lanes)
+
     def terms(d: Value, _: object) -> None:
         rest = b.sub(depth, d)
         count = b.select(b.icmp_signed("<", rest, I64(DEPTH)), rest, I64(DEPTH))
@@ -181,17 +215,32 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
         def strip(j: Value, width: int, height: int, mask: Value | None = None) -> None:
             lane = b.mul(j, I64(lanes))
 
+            # rows of `b` that lie anywhere are read again and again where they do not
+            scattered, row = b.icmp_signed("!=", f.number("b_table"), I64(0)), I64(width * lanes)
+
+            def gather(k: Value, _: object) -> None:
+                there = b.mul(f.whole(f.address("b_table"), b.add(d, k)), f.number("b_row"))
+                for v in range(width):
+                    vector = f.masked_load(e.at(f.address("b"), there, lane, v * lanes), mask)
+                    e.store(vector, e.at(gathered, b.mul(k, row), v * lanes))
+
+            e.when(scattered, lambda: e.loop(count, gather) and None)
+            start = b.select(scattered, gathered, e.at(f.address("b"), b.mul(d, f.number("b_row")), lane))
+            row = b.select(scattered, row, f.number("b_row"))
+
             def tile(r: Value, n: int) -> None:
-                there = [e.at(f.address("out"), b.mul(b.add(r, I64(q)), f.number("out_row")), lane) for q in range(n)]
-                places = [e.at(row, v * lanes) for row in there for v in range(width)]
+                there = [
+                    e.at(f.address("out"), b.mul(out_row(b.add(r, I64(q))), f.number("out_row")), lane)
+                    for q in range(n)
+                ]
+                places = [e.at(one, v * lanes) for one in there for v in range(width)]
                 acc = [b.select(fresh, e.const(0.0), f.masked_load(place, mask)) for place in places]
                 skipped = b.mul(d, f.number("a_column"))
                 a = [e.at(f.address("a"), skipped, b.mul(b.add(r, I64(q)), f.number("a_row"))) for q in range(n)]
-                start = e.at(f.address("b"), b.mul(d, f.number("b_row")), lane)
 
                 def add(k: Value, carried: Sequence[Value]) -> list[Value]:
-                    column, row = b.mul(k, f.number("a_column")), e.at(start, b.mul(k, f.number("b_row")))
-                    vectors = [f.masked_load(e.at(row, v * lanes), mask) for v in range(width)]
+                    column, here = b.mul(k, f.number("a_column")), e.at(start, b.mul(k, row))
+                    vectors = [f.masked_load(e.at(here, v * lanes), mask) for v in range(width)]
                     factors = [e.broadcast(e.load_scalar(e.at(first, column))) for first in a]
                     return [
                         e.fma(factors[q], vectors[v], carried[q * width + v]) for q in range(n) for v in range(width)

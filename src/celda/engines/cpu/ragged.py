@@ -31,7 +31,6 @@ class Ragged(NamedTuple):
     lengths: Tensor  # (B,) sorted
     unsorted: Tensor  # (B,) of each sequence: its place in the sorted batch
     last: Tensor  # (B,) the same in two batches end to end, which steps write in turn: where the last step writes
-    rows: Tensor  # (T * B,) of step t of sequence b, at t * B + b: its row; N where there is none
     places: Tensor  # (N,) of each row: its t * B + b
     before: Tensor  # (N,) of each row: where the state before it is in `celda.engines.cpu.layout.Layout.around`
 
@@ -52,7 +51,7 @@ def _tables(lengths: bytes, steps: int, reverse: bool, _: bool) -> Ragged:
     """`_`: in inference mode. What was made there cannot be used in training."""
     batch = len(lengths) // 8
     most = steps * batch
-    sizes = steps + 1, steps, batch, batch, batch, batch, most
+    sizes = steps + 1, steps, batch, batch, batch, batch
     whole = torch.empty(sum(sizes) + 2 * most, dtype=torch.int64)
     rows = _function("fill")(lengths, steps, batch, int(reverse), whole.data_ptr())
     if rows < 0:
@@ -133,8 +132,7 @@ def _fill(m: ir.Module) -> None:
         b.ret(I64(-1))
     active = e.at(offset, steps, 1)
     order = e.at(active, steps)
-    lengths, unsorted, last, rows = (e.at(order, b.mul(I64(k), batch)) for k in range(1, 5))
-    places = e.at(rows, b.mul(steps, batch))
+    lengths, unsorted, last, places = (e.at(order, b.mul(I64(k), batch)) for k in range(1, 5))
     before = e.at(places, count)
 
     def get(table: Value, place: Value) -> Value:
@@ -188,13 +186,11 @@ def _fill(m: ir.Module) -> None:
 
         def row(p: Value, _: Any) -> None:
             place, at = b.add(b.mul(t, batch), get(order, p)), b.add(first, p)
-            put(rows, place, at)
             put(places, at, place)
             after = b.select(b.icmp_signed("<", p, there), b.add(t, I64(1)), steps)
             put(before, at, b.select(backwards, b.add(b.mul(after, batch), get(order, p)), place))
 
         e.loop(n, row)
-        e.loop(batch, lambda p, _: put(rows, b.add(b.mul(t, batch), get(order, p)), count), start=n)
 
     e.loop(steps, step)
     b.ret(count)

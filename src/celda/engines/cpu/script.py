@@ -8,7 +8,8 @@ the same sizes, and a call says no more than where its memory lies.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from torch import Tensor
@@ -44,15 +45,15 @@ class Script:
         What is `held` lives as long as the script.
         """
         kernels = self._kernels()
-        kernels.words.words += (code, arguments, slots, 2 * len(told), *(word for pair in told for word in pair))
+        kernels.words.add((code, arguments, slots, 2 * len(told), *chain.from_iterable(told)))
         kernels.count += 1
         self._held.append(held)
 
     def table(self, words: Sequence[Word]) -> Place:
         """Words that a kernel may have as its arguments."""
         tables = self._kernels().tables
-        place = Place(TABLES, 8 * len(tables.words))
-        tables.words += words
+        place = Place(TABLES, 8 * len(tables))
+        tables.add(words)
         return place
 
     def python(self, function: Callable[[Tensors], None]) -> None:
@@ -81,15 +82,23 @@ class _Words:
     """Words, some of which are known when a script is run."""
 
     def __init__(self) -> None:
-        self.words: list[Word] = []
+        self._known: list[int] = []
         self._open: list[tuple[int, str, int]] = []
         self._template: ctypes.Array[ctypes.c_int64] | None = None
 
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, words: Iterable[Word]) -> None:
+        for word in words:
+            if isinstance(word, Place):
+                self._open.append((len(self._known), *word))
+                word = 0
+            self._known.append(word)
+
     def filled(self, places: Mapping[str, int]) -> ctypes.Array[ctypes.c_int64]:
         if self._template is None:
-            self._open = [(k, *word) for k, word in enumerate(self.words) if isinstance(word, Place)]
-            known = [word if isinstance(word, int) else 0 for word in self.words]
-            self._template = (ctypes.c_int64 * len(known))(*known)
+            self._template = (ctypes.c_int64 * len(self._known))(*self._known)
         found = type(self._template).from_buffer_copy(self._template)
         for place, name, offset in self._open:
             found[place] = places[name] + offset

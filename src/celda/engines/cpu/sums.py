@@ -11,7 +11,7 @@ from torch import Tensor
 
 from celda.engines.cpu import products
 from celda.engines.cpu.kernels import backward_program, shape_of
-from celda.engines.cpu.layout import Layout
+from celda.engines.cpu.layout import BEFORE, Layout
 from celda.engines.cpu.products import Matrix
 from celda.engines.cpu.script import Script, Tensors
 from celda.engines.program import ForwardProgram
@@ -48,7 +48,7 @@ class _Total:
         """For m adjoints a row, and an operand (rows, K)."""
         k = operand.columns
         # its rows would be no whole vectors, and its columns more likely are
-        turned = not parts and k < TURNED and not shape_of(dtype, k).whole
+        turned = not (parts or operand.table) and k < TURNED and not shape_of(dtype, k).whole
         return _Total(Matrix(name, 0, k, m, m, 1) if turned else Matrix(name, 0, m, k, k, 1), turned, parts)
 
     def with_rows(self, g: Matrix, operand: Matrix, adds: bool) -> products.Product:
@@ -139,8 +139,10 @@ class Sums:
     """The gradients of matrices and of what is given, summed up while the sweep goes on, for layouts of one kind.
 
     It is made from what the first of these calls multiplied: `tensors`, called `given k` and `operand k`, and for the
-    old values of a state by `old`. `wanted` names the arrays whose gradient is, and `into` the places of what is given
-    that want one. Later calls bring tensors of the same strides, as all that a pass makes has those of its sizes.
+    old values of a state by `old`; what has not as many rows as the layout has its rows where the table BEFORE says.
+    `wanted` names the arrays whose gradient is, and `into` gives the places of what is given that want one, and the
+    table that says where its rows go, if there is one. Later calls bring tensors of the same strides, as all that a
+    pass makes has those of its sizes.
     """
 
     def __init__(
@@ -151,7 +153,7 @@ class Sums:
         slots: int,
         weights: Weights,
         wanted: frozenset[str],
-        into: frozenset[int],
+        into: Mapping[int, str],
         tensors: Tensors,
         old: Callable[[Node], Tensor],
     ) -> None:
@@ -173,6 +175,8 @@ class Sums:
             else:
                 self.old[f"old {node.name}"] = node
                 operand = Matrix.of(f"old {node.name}", old(node))
+                if operand.rows != layout.rows:
+                    operand = operand._replace(rows=layout.rows, table=BEFORE)
             columns, parts = (m * h, (m + count) * h), list[tuple[int, int, int, int]]()
             pattern = program.pattern(product)
             if isinstance(pattern, Narrow):  # what is 0 in the matrix has no gradient
@@ -181,10 +185,10 @@ class Sums:
             elif isinstance(pattern, Groups):
                 parts = _parts(pattern, count, h, shape_of(dtype, h).lanes)
             width, matrix, d_operand, total = columns[1] - columns[0], None, None, None
-            if place in into:
+            if place is not None and place in into:
                 k = weights[product.weight].shape[1]
                 matrix = Matrix(f"weight {product.weight}", block * h * k, count * h, k, k, 1)
-                d_operand = operand._replace(name=f"d given {place}")
+                d_operand = operand._replace(name=f"d given {place}", table=into[place])
                 self.matrices.add(product.weight)
             if product.weight in wanted:
                 total = _Total.of(f"sum {number}", width, operand, dtype, parts)

@@ -12,7 +12,7 @@ SHORT = ("--h", "4", "--epochs", "1", "--hidden-size", "4", "--test-size", "24",
 
 
 def celda(*args, cwd):
-    command = [sys.executable, "-c", "from celda.cli import main; main()", *map(str, args)]
+    command = [sys.executable, "-m", "celda", *map(str, args)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 

@@ -218,6 +218,7 @@ def test_a_step_that_fails_has_not_happened():
     with pytest.raises(RuntimeError):
         stepper(x[3].to_sparse())
     assert stepper.steps == 3
+    assert repr(stepper).endswith(f"batch_size={BATCH}, steps=3)")
     assert all(map(torch.equal, stepper.state, before))
     same(stepper(x[3]), layer(x[:4])[0][3])
 

@@ -60,6 +60,12 @@ def check_flags(**flags: object) -> None:
             raise CeldaError(f"{name}={value!r} is neither True nor False: write one of the two.")
 
 
+def check_dtype(dtype: torch.dtype | None) -> None:
+    """The dtype of weights, a floating one of torch's, or None for torch's default."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise CeldaError(f"dtype={dtype!r} is no dtype that weights can have: write torch.float32 or torch.float64.")
+
+
 def input_sizes(cell: Cell, given: int | Mapping[str, int]) -> dict[str, int]:
     """The width of each input of the cell, from what the caller gave as `input_size`."""
     first, *further = cell.inputs
@@ -104,7 +110,9 @@ def check_packed(packed: PackedSequence, size: int, like: Tensor, cell: Cell) ->
 
 
 def check_kind(what: str, value: Tensor, like: Tensor) -> None:
-    """A tensor has the dtype and the device of the weights."""
+    """A tensor has the dtype and the device of the weights, and is dense."""
+    if value.layout is not torch.strided:
+        raise CeldaError(f"The {what} is laid out as {value.layout}, which no engine reads: write .to_dense().")
     if value.dtype != like.dtype and (autocast(like) is None or value.dtype not in LOWERED):
         raise CeldaError(f"The {what} is {value.dtype} and the weights are {like.dtype}: write .to({like.dtype}).")
     if value.device != like.device:

@@ -92,6 +92,7 @@ class Recurrent(nn.Module):
         num_layers = doors.positive("num_layers", num_layers)
         doors.check_dropout(dropout)
         doors.check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional, layer_norm=layer_norm)
+        doors.check_dtype(dtype)
         check_engine(engine)
         between.check_connections(connections)
         for name, given in {"dropout": dropout, "connections": connections}.items():

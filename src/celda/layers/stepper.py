@@ -61,6 +61,9 @@ class Stepper:
         self._size, *self._further_sizes = (torch.Size((batch_size, width)) for width in layer.input_sizes.values())
         self.reset()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.layer}, batch_size={self.batch_size}, steps={self.steps})"
+
     @property
     def _leading(self) -> tuple[int, int]:
         return (self.layer.num_layers, self.batch_size)

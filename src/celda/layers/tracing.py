@@ -52,6 +52,8 @@ def trace(model: nn.Module) -> Iterator[Trace]:
     """Keep the gates and states of the one recurrent layer in `model` (itself, or inside it) while the block runs."""
     from celda.layers.recurrent import Recurrent
 
+    if not isinstance(model, nn.Module):
+        raise CeldaError(f"trace needs a recurrent layer, or a model that holds one, and was given {model!r:.60}.")
     found = [model] if isinstance(model, Recurrent) else [m for m in model.modules() if isinstance(m, Recurrent)]
     if len(found) != 1:
         names = ", ".join(name for name, m in model.named_modules() if isinstance(m, Recurrent)) or "none"

@@ -1,0 +1,5 @@
+"""`python -m celda` is `celda`."""
+
+from celda.cli import main
+
+main()

@@ -168,6 +168,23 @@ def test_the_ways_to_compute_it_are_one(monkeypatch, chosen, hoist, threads_shar
     same(gradients(call), gradients(call, engine=reference))
 
 
+@pytest.mark.parametrize("lengths", [None, torch.zeros(0, dtype=torch.int64)], ids=["plain", "ragged"])
+def test_a_batch_of_none(lengths):
+    call = random_call(CELLS["lstm"], steps=3, batch=0, hidden=5, lengths=lengths)
+    same(gradients(call), gradients(call, engine=reference))
+
+
+def test_what_is_known_of_a_sweep_serves_other_steps_and_lengths():
+    """A further input that is constant over time may be one that moves, too: it is where there is one step."""
+    for number, (steps, constant) in enumerate([(1, True), (4, True), (4, False), (2, True), (1, False), (7, False)]):
+        for lengths in ([steps, 0, 1], [1, steps, steps]):
+            call = random_call(CELLS["image_rnn"], steps=steps, batch=3, hidden=16, lengths=torch.tensor(lengths))
+            image = call.inputs["image"]
+            image = image[:1] if constant else torch.randn(steps, *image.shape[1:], dtype=image.dtype)
+            call = replace(call, inputs=call.inputs | {"image": image}, reverse=bool(number % 2))
+            same(gradients(call), gradients(call, engine=reference))
+
+
 @pytest.mark.parametrize("options", [{}, {"lengths": torch.tensor([5, 0, 2, 5])}], ids=["plain", "ragged"])
 def test_what_is_constant_over_time_is_multiplied_ahead_of_the_loop(monkeypatch, options):
     monkeypatch.setattr(kernels, "HOIST", 10**9)

@@ -53,7 +53,7 @@ def through(program: ForwardProgram, call: Call, layout: Layout, gradients: list
         if d is None:
             continue
         if moving(node, call, layout):
-            found[node.name] = d.view(layout.steps, layout.batch, -1)
+            found[node.name] = layout.shown(d)
         else:
             rest.append((node, d))
     if rest:

@@ -125,7 +125,7 @@ class Layout:
         """
         found, end = [], self.steps
         if self.ragged is None:
-            count = max(2, most // self.batch)
+            count = max(2, most // max(1, self.batch))
             while end:
                 begin = end - count if end > count + 1 else 0
                 low, high = (self.steps - end, self.steps - begin) if self.reverse else (begin, end)
@@ -192,7 +192,11 @@ class Layout:
         """Rows as (T, B, width), zero where there is no row."""
         if self.ragged is not None:
             rows = self.memory(rows, rows.shape[1]).index_copy_(0, self.ragged.places, rows)
-        return rows.view(self.steps, self.batch, rows.shape[1])
+        return self.shown(rows)
+
+    def shown(self, whole: Tensor) -> Tensor:
+        """What lies as the caller has it, (T * B, width), as (T, B, width)."""
+        return whole.view(self.steps, self.batch, whole.shape[1])
 
     def output(self, whole: Tensor) -> Tensor:
         """What lies as the caller has it, (T * B, width), as a tensor (T, B, width) that is no view of another, so that
@@ -219,17 +223,28 @@ class Layout:
 
     @property
     def tables(self) -> dict[str, Tensor]:
-        """Of each row of a ragged batch: where the state before it is in `around`, and which row of the caller's it
-        is."""
+        """Of each row of a ragged batch: where in what `Layout.around` gives the state before it is, and which row of
+        the caller's it is."""
         return {} if self.ragged is None else {BEFORE: self.ragged.before, PLACES: self.ragged.places}
 
-    def before(self, around: Tensor) -> Tensor:
-        """The value of a state before each row's step, from what `around` gave; that itself, whose rows are where the
-        table BEFORE says, of a ragged batch without resets."""
+    def before(self, around: Tensor) -> tuple[Tensor, str]:
+        """The value of a state before each row's step, from what `around` gave; and the table that says where in it the
+        rows are, "" where they lie one after another.
+
+        In a ragged batch they are gathered if some are not as they lie, or if they are no whole vectors: products then
+        read them number by number.
+        """
         if self.ragged is None:
             found = around[self.batch :] if self.reverse else around[: self.rows]
+        elif self.carry is None and self.hidden == self.padded:
+            return around, BEFORE
         else:
-            found = around if self.carry is None else torch.index_select(around, 0, self.ragged.before)
+            found = pool.empty(around, self.rows, self.hidden)
+            torch.index_select(around, 0, self.ragged.before, out=found)
+        return self._not_anew(found), ""
+
+    def _not_anew(self, found: Tensor) -> Tensor:
+        """The states before each row's step, zero where a sequence starts anew."""
         if self.carry is None:
             return found
         steps_run = self.carry[: self.steps].flip(0) if self.reverse else self.carry[: self.steps]

@@ -51,16 +51,16 @@ class Passed:
         return self.seen(node).clone()
 
     def seen(self, node: Node) -> Tensor:
-        """A recorded value, (T, B, H), where it lies."""
+        """A recorded value, (T, B, H), of a dense batch where it lies."""
         return self.layout.spread(self._recorded(node))
 
     def _recorded(self, node: Node) -> Tensor:
         return self.record.tensor[:, self.program.record.index(node), : self.layout.hidden]
 
-    def before(self, state: Node) -> Tensor:
-        """The old values of a state, for all rows; see `Layout.before`."""
+    def before(self, state: Node) -> tuple[Tensor, str]:
+        """The old values of a state, and the table of its rows; see `Layout.before`."""
         if state in self.program.record:
-            return self._recorded(state)
+            return self._recorded(state), ""
         assert self.around is not None  # of the output they are kept there, when training
         return self.layout.before(self.around)
 
@@ -139,13 +139,13 @@ def sweep(
     held = launch.tell(layout, values, {**call.weights, **_at_0(cell.states, passed.states), **d_last})
 
     into = {k: "" for k, node in enumerate(program.given) if wanted.inputs & read(node)}
-    if layout.ragged:
+    if layout.ragged is not None:
         into |= {k: PLACES for k in into if moving(program.given[k], call, layout)}
     tensors = {f"given {k}": given for k, given in enumerate(passed.given)}
     tensors |= {f"operand {k}": lease.tensor for k, lease in enumerate(passed.operands)}
     sums = _sums(passed, call, ready, slots, tensors, wanted.weights, into)
     swept = _script(layout, launch, ready, sums, maps * layout.hidden, dtype)
-    tensors |= {name: passed.before(node) for name, node in sums.old.items()}
+    tensors |= {name: passed.before(node)[0] for name, node in sums.old.items()}
     tensors |= {f"weight {name}": plainly(call.weights[name]) for name in sums.matrices}
     tensors |= sums.memory(passed.output) | layout.tables
     d_given = [_like(g, layout, into[k]) if k in into else None for k, g in enumerate(passed.given)]
@@ -157,7 +157,7 @@ def sweep(
 
     d_weights = sums.found(tensors, call.weights)
     d_states = layout.d_initial(launch.states) if wanted.states else (None,) * len(cell.states)
-    d_weights |= {name: d.view(layout.steps, layout.batch, -1) for name, d in d_below.items()}
+    d_weights |= {name: layout.shown(d) for name, d in d_below.items()}
     ready.give_back(launch)
     return d_given, d_states, d_weights
 

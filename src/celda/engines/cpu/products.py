@@ -68,6 +68,7 @@ class Matrix(NamedTuple):
 
     def turned(self) -> Matrix:
         """Its columns as rows; its rows must lie one after another."""
+        assert not self.table
         return Matrix(self.name, self.start, self.columns, self.rows, self.column, self.row)
 
     def view(self, tensors: Tensors) -> Tensor:
@@ -75,10 +76,10 @@ class Matrix(NamedTuple):
         found = self._whole(tensors)
         return found.index_select(0, self._places(tensors)) if self.table else found
 
-    def put(self, tensors: Tensors, value: Tensor) -> None:
-        """Have it be `value`, which may be what `view` gave."""
-        if self.table:
-            self._whole(tensors).index_copy_(0, self._places(tensors), value)
+    def put(self, tensors: Tensors, value: Tensor, adds: bool) -> None:
+        """Have it be `value`, or with `adds` grow by it; for one with a table."""
+        whole = self._whole(tensors)
+        (whole.index_add_ if adds else whole.index_copy_)(0, self._places(tensors), value)
 
     def _whole(self, tensors: Tensors) -> Tensor:
         whole = tensors[self.name]
@@ -97,7 +98,7 @@ class Product(NamedTuple):
     """`out` (m, n) becomes the product of `a` (m, d) and `b` (d, n), or with `adds` grows by it.
 
     The numbers of a row of `b`, and of `out`, must lie side by side. With `parts` only those of `out` are computed:
-    rows from the first to the second number, and columns from the third to the fourth.
+    rows from the first to the second number, and columns from the third to the fourth. `a` has no table of rows.
     """
 
     a: Matrix
@@ -116,6 +117,7 @@ def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype) ->
     table, work, most, size = list[Word](), 0, largest(), dtype.itemsize
     for product in products:
         a, b, out, adds, parts = product
+        assert not a.table
         m, depth, n = a.rows, a.columns, b.columns
         if (m * n * depth > most * max(m, n, depth) and not parts) or not (depth or adds):
             _add(script, table, work, dtype)  # what goes to the same place before
@@ -133,8 +135,11 @@ def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype) ->
 
 
 def _by_torch(product: Product, tensors: Tensors) -> None:
-    a, b, out = (matrix.view(tensors) for matrix in product[:3])
-    product.out.put(tensors, out.addmm_(a, b, beta=int(product.adds)))
+    a, b = product.a.view(tensors), product.b.view(tensors)
+    if product.out.table:
+        product.out.put(tensors, a @ b, product.adds)
+    else:
+        product.out.view(tensors).addmm_(a, b, beta=int(product.adds))
 
 
 def _add(script: Script, table: Sequence[Word], work: int, dtype: torch.dtype) -> None:
@@ -205,7 +210,8 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
         found = f.whole(b.select(table, f.address("out_table"), f.block), b.select(table, r, I64(0)))
         return b.select(table, found, r)
 
-    gathered = b.alloca(e.scalar, size=DEPTH * WIDTHS[0] * lanes)
+    gathered = b.alloca(e.scalar, size=DEPTH * WIDTHS[0] * lanes)  # at most 64 KiB, much less than a stack has
+    gathered.align = 64
 
     def terms(d: Value, _: object) -> None:
         rest = b.sub(depth, d)
@@ -215,7 +221,7 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
         def strip(j: Value, width: int, height: int, mask: Value | None = None) -> None:
             lane = b.mul(j, I64(lanes))
 
-            # rows of `b` that lie anywhere are read again and again where they do not
+            # rows that lie apart are copied side by side once, as every tile of the strip reads them
             scattered, row = b.icmp_signed("!=", f.number("b_table"), I64(0)), I64(width * lanes)
 
             def gather(k: Value, _: object) -> None:

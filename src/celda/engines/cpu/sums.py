@@ -11,7 +11,7 @@ from torch import Tensor
 
 from celda.engines.cpu import products
 from celda.engines.cpu.kernels import backward_program, shape_of
-from celda.engines.cpu.layout import BEFORE, Layout
+from celda.engines.cpu.layout import Layout
 from celda.engines.cpu.products import Matrix
 from celda.engines.cpu.script import Script, Tensors
 from celda.engines.program import ForwardProgram
@@ -139,10 +139,9 @@ class Sums:
     """The gradients of matrices and of what is given, summed up while the sweep goes on, for layouts of one kind.
 
     It is made from what the first of these calls multiplied: `tensors`, called `given k` and `operand k`, and for the
-    old values of a state by `old`; what has not as many rows as the layout has its rows where the table BEFORE says.
-    `wanted` names the arrays whose gradient is, and `into` gives the places of what is given that want one, and the
-    table that says where its rows go, if there is one. Later calls bring tensors of the same strides, as all that a
-    pass makes has those of its sizes.
+    old values of a state by `old`, with the table of their rows if there is one. `wanted` names the arrays whose
+    gradient is, and `into` gives the places of what is given that want one, and the table that says where its rows go,
+    if there is one. Later calls bring tensors of the same strides, as all that a pass makes has those of its sizes.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ class Sums:
         wanted: frozenset[str],
         into: Mapping[int, str],
         tensors: Tensors,
-        old: Callable[[Node], Tensor],
+        old: Callable[[Node], tuple[Tensor, str]],
     ) -> None:
         self._batch, self._hidden, self._dtype = layout.batch, layout.hidden, dtype
         self._lines = _Lines(program, layout, dtype, slots, weights, wanted)
@@ -174,9 +173,8 @@ class Sums:
                 operand = Matrix.of(name, tensors[name]).columns_from(0, h)
             else:
                 self.old[f"old {node.name}"] = node
-                operand = Matrix.of(f"old {node.name}", old(node))
-                if operand.rows != layout.rows:
-                    operand = operand._replace(rows=layout.rows, table=BEFORE)
+                values, table = old(node)
+                operand = Matrix.of(f"old {node.name}", values)._replace(rows=layout.rows, table=table)
             columns, parts = (m * h, (m + count) * h), list[tuple[int, int, int, int]]()
             pattern = program.pattern(product)
             if isinstance(pattern, Narrow):  # what is 0 in the matrix has no gradient

@@ -56,8 +56,14 @@ MISTAKES = [
     Mistake(
         "a function that there is not",
         lines('return gate("h", sigmod, linear(x, h)), c + sin(x)  # wrong'),
-        "`sigmod` has no value",
-        "def bad(x, h, c, sigmod):",
+        "`sigmod` is no function of the language, and has no value",
+        "sigmoid",
+    ),
+    Mistake(
+        "a gate that comes later, with nearly a function's name",
+        lines("times = times * h  # wrong", 'return gate("h", tanh, linear(x, h)) * times, c'),
+        "`times` has no value yet: give it one above",
+        "def bad(x, h, c, times):",
     ),
     Mistake("a call of such a one", lines("return sin(h), c  # wrong"), "`sin` is no function", "sigmoid, tanh, relu"),
     Mistake(

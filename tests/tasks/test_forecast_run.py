@@ -305,6 +305,10 @@ def test_a_folder_that_is_no_run(call, tmp_path):
         call(tmp_path)
     with pytest.raises(CeldaError, match="does not exist"):
         call(tmp_path / "nowhere")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(CeldaError, match=r"holds a model and no run: .* in Python write celda\.load\("):
+        call(tmp_path)
 
 
 def test_the_model_is_kept_before_anything_is_drawn(source, tmp_path, monkeypatch):

@@ -316,7 +316,10 @@ def _unknown(error: NameError, cell: str, arguments: tuple[str, ...]) -> CellErr
         near = get_close_matches(name, _FUNCTIONS, 1)
         right = f"{near[0]}(...)" if near else ", ".join(_FUNCTIONS)
         return mistake(f"`{name}` is no function of the language.", right, line)
-    what = f"`{name}` has no value yet; a state of the step before is an argument."
+    near = get_close_matches(name, _FUNCTIONS, 1, 0.75)
+    if near and not isinstance(error, UnboundLocalError):  # of this, the cell gives a value to it below
+        return mistake(f"`{name}` is no function of the language, and has no value.", near[0], line)
+    what = f"`{name}` has no value yet: give it one above; a state of the step before is an argument."
     return mistake(what, f"def {cell}({', '.join((*arguments, name))}):", line)
 
 

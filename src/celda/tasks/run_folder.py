@@ -123,6 +123,11 @@ class RunFolder:
             what = "holds no run" if self.folder.is_dir() else "does not exist"
             raise CeldaError(f"{self.folder} {what}: give the folder that --run named, such as runs/demo.")
         config = self._read(_CONFIG)
+        if (self.folder / "model.safetensors").is_file():
+            raise CeldaError(
+                f"{self.folder} holds a model and no run: give the folder of its run, or in Python write "
+                f"celda.load({str(self.folder)!r})."
+            )
         if not isinstance(config, dict) or not config.keys() >= _KEYS:
             raise CeldaError(f"{self.folder / _CONFIG} does not describe a run: give a folder that holds one.")
         return config

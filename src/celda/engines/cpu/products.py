@@ -222,17 +222,17 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
             lane = b.mul(j, I64(lanes))
 
             # rows that lie apart are copied side by side once, as every tile of the strip reads them
-            scattered, row = b.icmp_signed("!=", f.number("b_table"), I64(0)), I64(width * lanes)
+            scattered, side = b.icmp_signed("!=", f.number("b_table"), I64(0)), I64(width * lanes)
 
             def gather(k: Value, _: object) -> None:
                 there = b.mul(f.whole(f.address("b_table"), b.add(d, k)), f.number("b_row"))
                 for v in range(width):
                     vector = f.masked_load(e.at(f.address("b"), there, lane, v * lanes), mask)
-                    e.store(vector, e.at(gathered, b.mul(k, row), v * lanes))
+                    e.store(vector, e.at(gathered, b.mul(k, side), v * lanes))
 
             e.when(scattered, lambda: e.loop(count, gather) and None)
             start = b.select(scattered, gathered, e.at(f.address("b"), b.mul(d, f.number("b_row")), lane))
-            row = b.select(scattered, row, f.number("b_row"))
+            row = b.select(scattered, side, f.number("b_row"))
 
             def tile(r: Value, n: int) -> None:
                 there = [

@@ -231,8 +231,8 @@ class Layout:
         """The value of a state before each row's step, from what `around` gave; and the table that says where in it the
         rows are, "" where they lie one after another.
 
-        In a ragged batch they are gathered if some are not as they lie, or if they are no whole vectors: products then
-        read them number by number.
+        Those of a ragged batch are gathered with resets, as some are zero then, and where they are no whole vectors:
+        products read such rows number by number.
         """
         if self.ragged is None:
             found = around[self.batch :] if self.reverse else around[: self.rows]

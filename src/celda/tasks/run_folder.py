@@ -123,7 +123,7 @@ class RunFolder:
             what = "holds no run" if self.folder.is_dir() else "does not exist"
             raise CeldaError(f"{self.folder} {what}: give the folder that --run named, such as runs/demo.")
         config = self._read(_CONFIG)
-        if (self.folder / "model.safetensors").is_file():
+        if is_model(self.folder):
             raise CeldaError(
                 f"{self.folder} holds a model and no run: give the folder of its run, or in Python write "
                 f"celda.load({str(self.folder)!r})."
@@ -187,6 +187,11 @@ class RunFolder:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise CeldaError(f"{path} is damaged ({error}): bring back a copy of it, or start a new run.") from error
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a saved model."""
+    return (folder / "model.safetensors").is_file()
 
 
 def is_run(folder: Path) -> bool:

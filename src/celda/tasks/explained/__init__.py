@@ -13,7 +13,7 @@ from celda.tasks.forecaster import Forecaster
 from celda.tasks.language import LanguageModel
 from celda.tasks.loading import load
 from celda.tasks.options import OwnCellError
-from celda.tasks.run_folder import RunFolder, is_run
+from celda.tasks.run_folder import RunFolder, is_model, is_run
 
 Explained = forecasting.Explained | labelling.Explained | writing.Explained
 
@@ -51,7 +51,7 @@ def subject(folder: str | Path, source: Any = None, *, cell: Cell | None = None)
 def _of_the_run(folder: Path) -> Any:
     """The data that a run began with."""
     run = RunFolder.find(folder)
-    if not is_run(run.folder) and (folder / "model.safetensors").is_file():
+    if not is_run(run.folder) and is_model(folder):
         raise CeldaError(f"{folder} is a model, which holds no data: name a table, text or folder after it.")
     source = run.read_config(run.task(), ["data"])["data"]
     if source is None:

@@ -8,8 +8,9 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any, ParamSpec
+
+from celda.errors import meant
 
 P = ParamSpec("P")
 
@@ -46,8 +47,8 @@ def suggesting(init: Callable[P, None], further: Sequence[str] = ()) -> Callable
         left = known[len(args) - 1 :]  # the others have come by their place
         for name in kwargs:
             if name not in known:
-                close = get_close_matches(name, left, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(left)}."
+                near = meant(name, left)
+                hint = f"did you mean {near!r}?" if near else f"there are {', '.join(left)}."
                 raise TypeError(f"There is no option {name!r}: {hint}")
         init(*args, **kwargs)
 

@@ -12,6 +12,7 @@ from celda.language import (
     linear,
     maximum,
     mean,
+    normalize,
     parameter,
     relu,
     sigmoid,
@@ -109,7 +110,19 @@ def statistical(x, h, c):
     return tanh(c) - 0.5 * mean(c), c
 
 
+@cell
+def of_its_output(x, h, c, n):
+    """The output is a gate, what is normalised, and another state too; a gate is the negative of a value."""
+    f = gate("f", lambda a: -softplus(-a), linear(x, h))
+    h = gate("h", tanh, linear(x, c) + exp(f) * n)
+    c = 0.5 * c + normalize(h)
+    return h, c, h
+
+
 ODD: dict[str, Cell] = {
     c.name: c
-    for c in (three_states, four_stages, six_maps, told_twice, deaf, comparing, of_differences, truncated, statistical)
+    for c in (
+        *(three_states, four_stages, six_maps, told_twice, deaf, comparing, of_differences, truncated, statistical),
+        of_its_output,
+    )
 }

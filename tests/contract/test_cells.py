@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from celda.cells import CELLS
-from celda.engines.cpu import kernels, passes
+from celda.engines.cpu import kernels
 from celda.language import Cell
 from tests.contract.cases import ENGINES, HIDDEN, OPTIONS, Case, cases, exact, make, same, values
 from tests.contract.odd import ODD
@@ -31,8 +31,8 @@ def check(cell: Cell, engine: str, case: Case, monkeypatch: pytest.MonkeyPatch, 
     """Run a case on the engine and on the reference in float64."""
     torch.set_num_threads(case.threads)
     if case.cut:
-        monkeypatch.setattr(passes, "CHUNK", 0)
-        monkeypatch.setattr(passes, "FEWEST", 2 * case.batch)
+        monkeypatch.setattr(sweeps, "CHUNK", 0)
+        monkeypatch.setattr(sweeps, "FEWEST", 2 * case.batch)
     if case.units:
         monkeypatch.setattr(kernels, "FEW", 10**9)
         monkeypatch.setattr(kernels, "LARGE", -1)

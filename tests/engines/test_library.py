@@ -117,6 +117,15 @@ def test_what_was_not_saved_is_computed_again():
         torch.testing.assert_close(found, outcome_of_sum(call), **EXACT)
 
 
+def test_where_nothing_needs_to_be_saved_the_output_is_enough(monkeypatch):
+    call = wanting(random_call(CELLS["rnn"]))
+    output, last, _, saved = torch.ops.celda.sequence(*parts(call), True)
+    assert not saved.numel()
+    monkeypatch.setattr("celda.engines.cpu.saved.forward", None)
+    found = torch.autograd.grad([output.sum() + last.sum()], tensors(call))
+    torch.testing.assert_close(found, outcome_of_sum(call), **EXACT)
+
+
 def outcome_of_sum(call: Call) -> tuple[Tensor, ...]:
     result = Plan("reference", "").run(call)
     return torch.autograd.grad([result.output.sum() + sum(s.sum() for s in result.states)], tensors(call))

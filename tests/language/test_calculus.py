@@ -88,6 +88,7 @@ def test_the_sweep_reads_what_is_saved_and_leaves_alone(drawn):
         known.add(node)
     assert all(root in known or root.op in LEAVES for root in found.roots)
     kept = {*drawn.gates.values(), *drawn.outputs.values(), *drawn.linear}
+    kept |= {gate.args[0] for gate in drawn.gates.values() if gate.op == "negate"}
     kept |= {node.args[0] for node in drawn.nodes if node.op in REDUCTIONS}
     assert set(found.saved) <= kept
     places = [drawn.nodes.index(node) for node in found.saved]
@@ -113,6 +114,13 @@ def saved_names(cell: Cell) -> list[str]:
 )
 def test_what_is_saved(name, saved):
     assert sorted(saved_names(CELLS[name])) == sorted(saved)
+
+
+def test_what_a_gate_is_the_negative_of_is_saved_in_its_place():
+    saved = gradient(CELLS["slstm"]).saved
+    assert CELLS["slstm"].gates["log_f"].op == "negate"
+    assert CELLS["slstm"].gates["log_f"].args[0] in saved
+    assert not {"negate", "linear"} & {node.op for node in saved}
 
 
 def test_what_nothing_depends_on_is_absent():

@@ -126,7 +126,7 @@ MISTAKES = [
     Mistake(
         "nothing returned",
         lines('g = gate("g", tanh, linear(x, h))  # wrong'),
-        "returns 0 value(s)",
+        "bad returns nothing, but each step makes new states.",
         "return h, c",
     ),
     Mistake(

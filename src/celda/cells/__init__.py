@@ -1,7 +1,6 @@
 """The cells of the field, one file a family; each reads like its paper."""
 
 import re
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from celda.cells.clockwork import clockwork_rnn
@@ -15,7 +14,7 @@ from celda.cells.lstm_1997 import lstm_1997, lstm_1997_truncated
 from celda.cells.odyssey import lstm_cifg, lstm_fgr, lstm_nfg, lstm_niaf, lstm_nig, lstm_noaf, lstm_nog
 from celda.cells.rnn import image_rnn, jordan, rnn, rnn_relu
 from celda.cells.slstm import slstm, slstm_exp
-from celda.errors import CeldaError
+from celda.errors import CeldaError, meant
 from celda.language import Cell
 
 _PLAIN = (jordan, rnn, rnn_relu, image_rnn, clockwork_rnn, indrnn)
@@ -50,9 +49,7 @@ def find(cell: str | Cell) -> Cell:
                 f"{getattr(cell, '__name__', 'That')} is no cell yet: write @cell above the def of a function of its "
                 "equations, or give the name of one, such as 'lstm'."
             )
-        near = get_close_matches(str(cell), CELLS, 1)
-        hint = (
-            f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(CELLS)}; or give one of your own (@cell)."
-        )
+        near = meant(str(cell), CELLS)
+        hint = f"Did you mean {near!r}?" if near else f"There are {', '.join(CELLS)}; or give one of your own (@cell)."
         raise CeldaError(f"There is no cell {cell!r}. {hint}")
     return CELLS[cell]

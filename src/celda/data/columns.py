@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from celda.data.parsing import is_numeric, looks_like_time, parse_numbers
 from celda.data.reading import RawTable
-from celda.errors import CeldaError
+from celda.errors import CeldaError, meant
 
 _DEFAULTS = {"id_col": "unique_id", "time_col": "ds", "target_col": "y"}
 ROW = 0  # the column of row numbers: no text, so no column of the user's has that name
@@ -70,8 +69,8 @@ def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True) -> Col
 def _require(raw: RawTable, name: str, role: str) -> None:
     if name not in raw.frame:
         there = list(raw.frame.columns)
-        close = get_close_matches(name, there, n=1) or [column for column in there if name and name in column]
-        hint = f"did you mean {close[0]!r}?" if close else f"the columns are {raw.columns_in_words()}."
+        near = meant(name, there) or next((column for column in there if name and name in column), None)
+        hint = f"did you mean {near!r}?" if near else f"the columns are {raw.columns_in_words()}."
         raise CeldaError(f"{raw.name} has no column {name!r} for the {role}: {hint}")
 
 

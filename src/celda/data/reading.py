@@ -3,14 +3,13 @@
 import csv
 import io
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
 from celda.data.embedded import datasets
-from celda.errors import CeldaError
+from celda.errors import CeldaError, meant
 
 Source = pd.DataFrame | str | Path
 
@@ -99,10 +98,10 @@ def bytes_of(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        near = [*datasets(), *(neighbour.name for neighbour in path.parent.glob("*") if neighbour.is_file())]
-        stems = {Path(name).stem: name for name in near}  # a common suffix makes no two names alike
-        close = get_close_matches(path.stem, stems, n=1, cutoff=0.75)
-        hint = f"did you mean {stems[close[0]]}?" if close else f"embedded data sets are: {', '.join(datasets())}."
+        there = [*datasets(), *(neighbour.name for neighbour in path.parent.glob("*") if neighbour.is_file())]
+        stems = {Path(name).stem: name for name in there}  # a common suffix makes no two names alike
+        near = meant(path.stem, stems, 0.75)
+        hint = f"did you mean {stems[near]}?" if near else f"embedded data sets are: {', '.join(datasets())}."
         raise CeldaError(f"There is no file {path}: {hint}") from error
     except IsADirectoryError as error:
         raise CeldaError(f"{path} is a directory: give the path of one CSV or Parquet file in it.") from error

@@ -4,6 +4,7 @@ from celda.language import cell, gate, linear, sigmoid, tanh
 """
 
 from celda.language.cell import Cell, LinearMap, Mask, Term, Weight
+from celda.language.definition import cell
 from celda.language.errors import CellError
 from celda.language.operations import (
     abs,
@@ -24,7 +25,7 @@ from celda.language.operations import (
     where,
 )
 from celda.language.patterns import Groups, Narrow, Pattern
-from celda.language.tracing import cell, diagonal, gate, group, linear, mask, parameter, time
+from celda.language.tracing import diagonal, gate, group, linear, mask, parameter, time
 from celda.language.transforms import (
     candidate_dropout,
     clip_state,

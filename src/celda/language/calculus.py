@@ -50,7 +50,8 @@ class Gradient:
     @cached_property
     def _sweep(self) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
         forward = set(self.cell.nodes)
-        keep = {*self.cell.gates.values(), *self.cell.outputs.values(), *self.cell.linear}
+        gates = {gate.args[0] if gate.op == "negate" else gate for gate in self.cell.gates.values()}
+        keep = {*gates, *self.cell.outputs.values(), *self.cell.linear}
         keep |= {node.args[0] for node in forward if node.op in REDUCTIONS}
         order: dict[Node, None] = {}
         saved: dict[Node, None] = {}

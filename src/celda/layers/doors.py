@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from numbers import Real
 
 import torch
@@ -13,7 +12,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn.utils.rnn import PackedSequence
 
 from celda.checks import whole_number
-from celda.errors import CeldaError
+from celda.errors import CeldaError, meant
 from celda.language import Cell
 
 WHOLE = (
@@ -262,11 +261,10 @@ def check_further(
     if set(given) != wanted:
         told = ", ".join(sorted(wanted)) or "none besides its input"
         known = (*sorted(wanted), *_OPTIONS)
-        unknown = [name for name in given if name not in wanted]
-        close = [meant for name in unknown for meant in get_close_matches(name, known, n=1)]
+        close = [near for name in given if name not in wanted and (near := meant(name, known))]
         raise CeldaError(
             f"The cell {cell.name} takes these inputs by name: {told}; given: {', '.join(sorted(given)) or 'none'}."
-            + "".join(f" Did you mean {meant!r}?" for meant in close[:1])
+            + "".join(f" Did you mean {near!r}?" for near in close[:1])
         )
     for name, value in given.items():
         constant = (sizes[name],) if batch is None else (batch, sizes[name])

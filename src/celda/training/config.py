@@ -1,12 +1,11 @@
 """The settings of a training, checked when they are given."""
 
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from celda.errors import CeldaError
+from celda.errors import CeldaError, meant
 
 
 class Config(BaseModel):
@@ -24,8 +23,8 @@ class Config(BaseModel):
     def _explain(cls, problem: ErrorDetails) -> str:
         name, message = ".".join(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            near = get_close_matches(name, cls.model_fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(cls.model_fields)}."
+            near = meant(name, cls.model_fields)
+            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(cls.model_fields)}."
             return f"{cls.__name__} has no setting {name!r}: {hint}"
         if not name:  # a check of several settings together, which says all by itself
             return message

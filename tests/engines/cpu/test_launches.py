@@ -12,7 +12,7 @@ import torch
 
 from celda.cells import CELLS
 from celda.engines import forks, reference
-from celda.engines.cpu import kernels, launches, passes, prepare, products
+from celda.engines.cpu import kernels, launches, passes, prepare, products, sweeps
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.layout import plain
 from tests.calls import random_call
@@ -66,9 +66,9 @@ def test_a_sweep_in_pieces_is_the_sweep(monkeypatch, reverse, options):
     whole = gradients(call)
     spans, add = [], launches.Launch.add
     monkeypatch.setattr(launches.Launch, "add", lambda self, *args: spans.append(1) or add(self, *args))
-    monkeypatch.setattr(passes, "CHUNK", 0)
+    monkeypatch.setattr(sweeps, "CHUNK", 0)
     for rows in (1, 5, 12):
-        monkeypatch.setattr(passes, "FEWEST", rows)
+        monkeypatch.setattr(sweeps, "FEWEST", rows)
         spans.clear()
         same(gradients(call), whole)
         assert len(spans) > 2
@@ -83,11 +83,11 @@ def test_threads_that_share_a_sweep_in_pieces(monkeypatch, torch_threads, length
     call = random_call(leaky, steps=23, batch=batch, hidden=20, reverse=reverse, **options)
     torch_threads(1)
     whole = gradients(call)
-    monkeypatch.setattr(passes, "CHUNK", 0)
+    monkeypatch.setattr(sweeps, "CHUNK", 0)
     for count in (2, 3):
         torch_threads(count)
         for rows in (1, 2 * batch, 5 * batch):
-            monkeypatch.setattr(passes, "FEWEST", rows)
+            monkeypatch.setattr(sweeps, "FEWEST", rows)
             for _ in range(10):
                 same(gradients(call), whole)
 
@@ -119,11 +119,11 @@ def test_what_is_known_of_a_sweep_is_used_for_no_other(torch_threads):
 def test_no_more_than_a_few_sweeps_are_known(monkeypatch):
     made, known, ready = [], [], launches.Ready
     monkeypatch.setattr(launches, "Ready", lambda make: made.append(ready(make)) or made[-1])
-    for steps in (*range(2, passes.KNOWN + 8), 3):
+    for steps in (*range(2, sweeps.KNOWN + 8), 3):
         call = random_call(leaky, steps=steps, batch=2, hidden=3)
         same(gradients(call), gradients(call, engine=reference))
         known += [len(one.swept) for one in made]
-    assert max(known) == passes.KNOWN
+    assert max(known) == sweeps.KNOWN
     assert max(len(one.sums) for one in made) == 1
 
 

@@ -1,12 +1,11 @@
 """Data sets that come with Celda: small, real, and free to use."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 
 import pandas as pd
 
-from celda.errors import CeldaError
+from celda.errors import CeldaError, meant
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def load_dataset(name: str) -> pd.DataFrame:
     """Give an embedded data set as a long table (`ds`, `y`); CeldaError where there is none of that name."""
     known = datasets()
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}."
+        near = meant(name, known)
+        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(known)}."
         raise CeldaError(f"There is no embedded data set {name!r}: {hint}")
     return known[name].read()

@@ -306,6 +306,8 @@ class BackwardKernel:
             if node in program.forward:
                 if node in self.record:
                     return e.load(recorded(node, row))
+                if node is program.output:
+                    return f.masked_load(e.at(f.address("output"), f.plane(shown, 1, 0, "hidden"), lane), mask)
                 if node.op == "diagonal":
                     name = cell.vectors[node]
                     return b.fmul(e.load(e.at(f.address(f"vector_{name}"), lane)), value(node.args[0]))

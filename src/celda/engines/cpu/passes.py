@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,19 +15,15 @@ from celda.engines.cpu.given import by_unit, moving, read, told
 from celda.engines.cpu.given import given as of_call
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.kernels import backward_program, forward_program, hoists, shape_of
-from celda.engines.cpu.launches import BLOCK, Launch, Ready, Swept, forward_launches, sweep_launches
+from celda.engines.cpu.launches import BLOCK, Ready, forward_launches, sweep_launches
 from celda.engines.cpu.layout import PLACES, Layout, plainly
-from celda.engines.cpu.products import Matrix
-from celda.engines.cpu.script import Place, Script, Tensors, Word
+from celda.engines.cpu.script import Tensors
 from celda.engines.cpu.shield import shielded
 from celda.engines.cpu.sums import Sums
+from celda.engines.cpu.sweeps import sweep_script
 from celda.engines.derivatives import Upstream
 from celda.engines.program import ForwardProgram
 from celda.language.expression import Node
-
-CHUNK = 2**22  # bytes of adjoints that a span of the sweep makes: they are still in the cache when they are multiplied
-FEWEST = 1024  # rows of a span: with fewer, the gradients of the weights are read and written too often
-KNOWN = 32  # sweeps that are known, of different lengths but otherwise of the same sizes
 
 
 @dataclass
@@ -144,7 +140,7 @@ def sweep(
     tensors = {f"given {k}": given for k, given in enumerate(passed.given)}
     tensors |= {f"operand {k}": lease.tensor for k, lease in enumerate(passed.operands)}
     sums = _sums(passed, call, ready, slots, tensors, wanted.weights, into)
-    swept = _script(layout, launch, ready, sums, maps * layout.hidden, dtype)
+    swept = sweep_script(layout, launch, ready, sums, maps * layout.hidden, dtype)
     tensors |= {name: passed.before(node)[0] for name, node in sums.old.items()}
     tensors |= {f"weight {name}": plainly(call.weights[name]) for name in sums.matrices}
     tensors |= sums.memory(passed.output) | layout.tables
@@ -184,55 +180,3 @@ def _sums(
         found = Sums(*sizes, call.weights, wanted, into, tensors, passed.before)
         ready.sums[key] = found
     return found
-
-
-def _script(layout: Layout, launch: Launch, ready: Ready, sums: Sums, width: int, dtype: torch.dtype) -> Swept:
-    """What is done in a sweep over adjoints (rows, width); worked out once for calls of the same sizes."""
-    most = max(CHUNK // (width * dtype.itemsize), FEWEST)
-    key = layout, sums, most
-    if (found := ready.swept.get(key)) is not None:
-        return found
-    spans, script = layout.spans(most), Script()
-    rows = max((end - begin for *_, begin, end in spans), default=0) + layout.batch
-    windows = _windows(spans, layout, Matrix("adjoint", 0, rows, width, width, 1), dtype)
-    for number, ((last, count, begin, end), window, numbers) in enumerate(windows):
-        if number:
-            numbers["job_count"] = 0  # the panels are there
-        launch.add(script, layout, numbers, last - count + 1, last + 1)
-        sums.add(script, window, begin, end, fresh=number == 0)
-    sums.end(script)
-    found = Swept(script, rows)
-    if layout.plain:  # others come once
-        if len(ready.swept) >= KNOWN:
-            ready.swept.clear()
-        ready.swept[key] = found
-    return found
-
-
-Steps = tuple[int, int, int, int]  # see `Layout.spans`
-
-
-def _windows(
-    spans: list[Steps], layout: Layout, buffer: Matrix, dtype: torch.dtype
-) -> Iterator[tuple[Steps, Matrix, dict[str, Word]]]:
-    """Each span, the rows of the buffer that its adjoints go to, and what the kernel is told.
-
-    A span reads the adjoints of the step after it, which the span before swept last: its edge. They stay there, and the
-    new window is laid over them so that the step it sweeps last begins where the edge begins. A row of the edge is then
-    overwritten by the same sequence, and so by the thread that read it, and not in the step that reads it, as a span
-    has two (see `Layout.spans`). Forwards a step has no fewer rows than the one swept before, so the edge begins at row
-    0 always; in reverse it has no more, so no window ends later than the first.
-
-    Rows are numbered through the whole sequence, and so the kernel is given the address where row 0 would be.
-    """
-    edge, n_after = buffer.rows if layout.reverse else 0, 0
-    for span in spans:
-        last, count, begin, end = span
-        step = layout.first + (last - count + 1) * layout.direction
-        n = layout.begin(step + 1) - layout.begin(step)
-        place = edge + n - (end - begin) if layout.reverse and n_after else edge - (end - begin) * layout.reverse
-        numbers: dict[str, Word] = {"last": last, "count": count, "n_after": n_after}
-        numbers |= {"base_after": begin + edge - place}
-        numbers |= {"adjoint": Place(buffer.name, (place - begin) * buffer.row * dtype.itemsize)}
-        yield span, buffer.cut(place, place + end - begin), numbers
-        edge, n_after = place + (end - begin - n if layout.reverse else 0), n

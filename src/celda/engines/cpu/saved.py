@@ -56,9 +56,10 @@ def sequence_backward(
 ) -> list[Tensor]:
     """The gradients of those inputs, states and weights, in this order, that are wanted.
 
-    Where nothing was saved, the forward pass is run again.
+    Where nothing was saved of what is needed, the forward pass is run again.
     """
-    passed = _passed(call, output, saved) if saved.numel() else forward(replace(call, keep=()), True)
+    complete = saved.numel() or not width(call)
+    passed = _passed(call, output, saved) if complete else forward(replace(call, keep=()), True)
     tensors = (*call.inputs.values(), *call.states, *call.weights.values())
     upstream = Upstream.of(call, d_output, d_states, d_kept)
     found = zip(tensors, gradients(passed, call, wants, upstream), wants, strict=True)

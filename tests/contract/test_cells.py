@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from celda.cells import CELLS
-from celda.engines.cpu import kernels
+from celda.engines.cpu import kernels, sweeps
 from celda.language import Cell
 from tests.contract.cases import ENGINES, HIDDEN, OPTIONS, Case, cases, exact, make, same, values
 from tests.contract.odd import ODD

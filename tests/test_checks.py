@@ -37,3 +37,19 @@ def test_a_misspelt_option_is_recognised(made):
     for other in ("colour", "cel", "input_siz"):  # the latter were given, by their place
         with pytest.raises(TypeError, match=f"There is no option '{other}': there are .*, zoneout, "):
             made(3, 4, **{other: 0.1})
+
+
+@pytest.mark.parametrize("name", ["candidate_dropout", "clip_state", "couple", "weight_drop"])
+def test_a_function_from_cell_to_cell_is_no_option(name):
+    for made in (celda.LSTM, partial(celda.Recurrent, "gru")):
+        with pytest.raises(TypeError, match=rf"There is no option '{name}': .* celda.Recurrent\({name}\(cell"):
+            made(3, 4, **{name: 0.1})
+
+
+def test_an_option_of_a_model_given_to_its_method():
+    model = celda.Forecaster(h=3)
+    for method, name in ((model.fit, "time_col"), (model.predict, "h")):
+        with pytest.raises(TypeError, match=rf"'{name}': it is one of Forecaster. Write Forecaster\(..., {name}="):
+            method(**{name: 1})
+    with pytest.raises(TypeError, match="There is no option 'resum': did you mean 'resume'"):
+        model.fit("electricity", resum=True)

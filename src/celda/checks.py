@@ -7,12 +7,13 @@ import inspect
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 from celda.errors import meant
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def whole_number(value: Any, least: int = 1) -> int | None:
@@ -34,22 +35,34 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
-def suggesting(init: Callable[P, None], further: Sequence[str] = ()) -> Callable[P, None]:
-    """An `__init__` whose TypeError for an unknown option names the one that was meant, or those there are.
+def suggesting(
+    further: Sequence[str] = (), elsewhere: Mapping[str, str] | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """For a method: its TypeError for an unknown option names the one that was meant, or those there are.
 
-    `further`: options that it takes besides those it names.
+    `further`: options that it takes besides those it names. `elsewhere`: of what is no option here, what to write.
     """
-    known = [name for name, one in inspect.signature(init).parameters.items() if one.kind is not one.VAR_KEYWORD]
-    known = [*dict.fromkeys([*known[1:], *further])]
 
-    @functools.wraps(init)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
-        left = known[len(args) - 1 :]  # the others have come by their place
-        for name in kwargs:
-            if name not in known:
-                near = meant(name, left)
-                hint = f"did you mean {near!r}?" if near else f"there are {', '.join(left)}."
-                raise TypeError(f"There is no option {name!r}: {hint}")
-        init(*args, **kwargs)
+    def decorated(method: Callable[P, R]) -> Callable[P, R]:
+        known = [name for name, one in inspect.signature(method).parameters.items() if one.kind is not one.VAR_KEYWORD]
+        known = [*dict.fromkeys([*known[1:], *further])]
 
-    return checked
+        @functools.wraps(method)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            left = known[len(args) - 1 :]  # the others have come by their place
+            for name in kwargs:
+                if name not in known:
+                    near = meant(name, left)
+                    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(left)}."
+                    raise TypeError(f"There is no option {name!r}: {(elsewhere or {}).get(name, hint)}")
+            return method(*args, **kwargs)
+
+        return checked
+
+    return decorated
+
+
+def options_of(owner: str, init: Callable[..., None]) -> dict[str, str]:
+    """What to say, in `suggesting`, where an option of the class `owner` is given to one of its methods."""
+    names = [*inspect.signature(init).parameters][1:]
+    return {name: f"it is one of {owner}. Write {owner}(..., {name}=...)." for name in names}

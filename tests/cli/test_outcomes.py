@@ -16,6 +16,12 @@ def test_what_was_tested_is_counted(windows, said, capsys):
     assert said in " ".join(capsys.readouterr().out.split())
 
 
+def test_notes_name_the_options_of_the_command_line(capsys):
+    notes = ("Give them in a table of the future (future_df).",)
+    show_outcome(Outcome(pd.DataFrame({"MAE": [1.0]}, index=["lstm"]), 1, notes, {}, 3.0))
+    assert "a table of the future (--future-data)" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0.2, "Took 1 second."), (1.4, "Took 1 second."), (119.6, "Took 120 seconds."), (200, "Took 3 minutes.")],

@@ -41,6 +41,12 @@ def stepper_of_image():
     return celda.Recurrent("image_rnn", {"x": 3, "image": 2}, 5).stepper(2)
 
 
+def without_a_bias():
+    layer = lstm()
+    layer.bias_hh_l0 = None
+    return layer
+
+
 def mixed():
     layer = lstm()
     layer.weight_hh_l0 = torch.nn.Parameter(layer.weight_hh_l0.detach().double())
@@ -86,7 +92,7 @@ MISTAKES = {
     ),
     "a trace of a number": (lambda: celda.trace(3).__enter__(), "a model that holds one, and was given 3"),
     "wrong width": (lambda: lstm()(X[..., :2]), "input_size=3"),
-    "one dimension": (lambda: lstm()(X[0, 0]), "shape (3)"),
+    "one dimension": (lambda: lstm()(X[0, 0]), "shape (3,)"),
     "no steps": (lambda: lstm()(X[:0]), "at least one"),
     "float64 into float32": (lambda: lstm()(X.double()), ".to(torch.float32)"),
     "integers": (lambda: lstm()(X.long()), ".to(torch.float32)"),
@@ -111,7 +117,7 @@ MISTAKES = {
         lambda: lstm()(X, lengths=torch.tensor([4, 9], dtype=torch.uint16)),
         "the input has 4 steps",
     ),
-    "complex lengths": (lambda: lstm()(X, lengths=torch.ones(2, dtype=torch.complex64)), "a torch.complex64 tensor"),
+    "complex lengths": (lambda: lstm()(X, lengths=torch.ones(2, dtype=torch.complex64)), "torch.complex64 (2,)"),
     "lengths without numbers": (lambda: lstm()(X, lengths=torch.ones(2, device="meta").long()), "holds no numbers"),
     "resets without numbers": (
         lambda: lstm()(X, resets=torch.ones(4, 2, device="meta").bool()),
@@ -129,7 +135,7 @@ MISTAKES = {
         lambda: lstm(batch_first=True)(X, resets=torch.zeros(2, 4, dtype=torch.bool)),
         "The input begins with (4, 2), read as (batch, steps) because batch_first=True.",
     ),
-    "resets without a batch": (lambda: lstm()(X[:, 0], resets=[True]), "one flag a step, (4)"),
+    "resets without a batch": (lambda: lstm()(X[:, 0], resets=[True]), "one flag a step, (4,)"),
     "a weight of another dtype": (lambda: mixed()(X), "weight_hh_l0 is torch.float64 on cpu and other weights"),
     "the plan of text": (lambda: lstm().plan("x"), "The input is a str"),
     "the plan of a dtype that is refused": (lambda: lstm().plan(X.double()), ".to(torch.float32)"),
@@ -159,6 +165,11 @@ MISTAKES = {
     "bidirectional as text": (lambda: celda.LSTM(3, 5, bidirectional="yes"), "neither True nor False"),
     "a list of cells": (lambda: celda.Recurrent(["lstm"], 3, 5), "no cell ['lstm']"),
     "state of another dtype": (lambda: lstm()(X, (torch.zeros(1, 2, 5).double(),) * 2), ".to(torch.float32)"),
+    "a list of sequences": (lambda: lstm()([torch.zeros(2, 3), torch.zeros(3, 3)]), "pack_sequence("),
+    "a list of numbers": (lambda: lstm()([1.0, 2.0]), "give a torch.Tensor of shape (steps, batch, 3)."),
+    "too few lengths": (lambda: lstm()(X, lengths=[1]), "lengths is torch.int64 (1,): give (2,) whole numbers"),
+    "a bias taken away": (lambda: without_a_bias()(X), "bias_hh_l0 is None, and the layer multiplies with it or adds"),
+    "a state to restore": (lambda: lstm().stepper().restore(X), "and was given a Tensor: states that are tensors are"),
     "lengths as text": (lambda: lstm()(X, lengths="ab"), "whole numbers"),
     "packed rows of another width": (
         lambda: lstm()(torch.nn.utils.rnn.pack_sequence([torch.randn(2, 7)])),
@@ -296,9 +307,11 @@ def test_the_plan_of_a_packed_batch_is_that_of_its_rows():
 def test_a_trace_is_a_mapping():
     layer = lstm()
     with celda.trace(layer) as t:
+        assert repr(t) == "<Trace of i, f, g, o, c, h: nothing yet>"
         layer(X)
     assert "f" in t
     assert "zz" not in t
+    assert repr(t) == f"<Trace of i, f, g, o, c, h: {(1, *X.shape[:2], 5)}>"
 
 
 @pytest.mark.parametrize("batch", [2, 30])

@@ -241,6 +241,13 @@ def test_a_fitted_forecaster_reads_with_the_columns_and_the_frequency_that_it_fo
     assert business.fit(frame).predictor_.preprocessor.freq == "D"
 
 
+@pytest.mark.parametrize("gone", ["y", "ds"])
+def test_a_fitted_forecaster_takes_no_column_for_another(fitted, frame, gone):
+    table = frame.rename(columns={gone: "other"})
+    with pytest.raises(CeldaError, match=f"no column {gone!r} for the .*, which the model has learnt from"):
+        fitted.predict(table)
+
+
 def test_cross_validation_leaves_the_forecaster_as_it_was(frame):
     forecaster = tiny(epochs=1)
     forecaster.cross_validation(frame)

@@ -1,5 +1,8 @@
+import re
+
 import pytest
 
+from celda import Forecaster
 from celda.data import Frequency, read_table
 from celda.errors import CeldaError
 from celda.tasks import sizes
@@ -54,6 +57,17 @@ def test_the_best_epoch_is_of_the_second_half():
 @pytest.mark.parametrize(("h", "length", "size"), [(48, 4032, 672), (7, 4383, 364), (24, 100, 24), (12, 144, 24)])
 def test_the_test_is_whole_horizons(h, length, size):
     assert sizes.default_test_size(h, length) == size
+
+
+@pytest.mark.parametrize("length", [60, 200, 333])
+def test_the_horizon_that_would_fit_is_told(length):
+    table = read_table(daily(length))
+    with pytest.raises(CeldaError, match=r"write h=[0-9]+ or less, a smaller input_size") as told:
+        sizes.Sizes.derive(Forecaster(h=length), table)
+    fits = int(re.findall("h=([0-9]+) or less", str(told.value))[0])
+    assert sizes.Sizes.derive(Forecaster(h=fits), table)
+    with pytest.raises(CeldaError, match=f"h={fits} or less"):
+        sizes.Sizes.derive(Forecaster(h=fits + 1), table)
 
 
 def test_what_is_given_is_kept_and_the_rest_fits_it():

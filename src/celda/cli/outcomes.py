@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from celda.cli.console import show, table
+from celda.cli.words import spoken
 
 if TYPE_CHECKING:
     from celda.tasks.run_folder import Outcome
@@ -56,7 +57,7 @@ def show_outcome(outcome: Outcome, data: str | None = None) -> None:
     held_out = f"Test: {outcome.windows:,} {what} that the model had not seen"
     title = held_out if data is None else f"{data}: {outcome.windows:,} {what}"
     show(table(title, ("model", *columns), rows, numbers=columns), "")
-    show(*outcome.notes)
+    show(*map(spoken, outcome.notes))
     if outcome.files:
         show("", table("Written", ("what", "where"), outcome.files.items()))
     minutes, seconds = round(outcome.seconds / 60), max(1, round(outcome.seconds))

@@ -13,7 +13,7 @@ from celda.data.labelled import Labelled
 from celda.data.parsing import parse_numbers
 from celda.data.reading import RawTable, Source, bytes_of, decode, read_source
 from celda.data.ts_file import read_ts
-from celda.errors import CeldaError
+from celda.errors import CeldaError, meant
 
 TEXT_COL, TOKEN_COL = "text", "token"  # what these columns are called where nothing else is said
 _TABLES = {".csv", ".tsv", ".parquet", ".pq"}
@@ -188,7 +188,9 @@ def _one_each(raw: RawTable, found: np.ndarray, groups: list[np.ndarray], ids: l
 def _require(raw: RawTable, column: str, what: str, option: str) -> None:
     if column not in raw.frame:
         raise CeldaError(
-            f"{raw.name} has no column {column!r} of {what}, only {raw.columns_in_words()}: name it ({option})."
+            f"{raw.name} has no column {column!r} of {what}, only {raw.columns_in_words()}: "
+            + (f"did you mean {near!r}? " if (near := meant(column, raw.frame.columns)) else "")
+            + f"name it ({option})."
         )
 
 

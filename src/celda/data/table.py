@@ -194,6 +194,7 @@ def read_table(
     static: Sequence[str] = (),
     freq: str | None = None,
     likely: str | None = None,
+    exactly: bool = False,
 ) -> Table:
     """Read a long table: one row for each series and time stamp.
 
@@ -202,12 +203,13 @@ def read_table(
     `past`, `future`, `static`: columns of covariates, known up to the present, ahead of time, or fixed for a series.
     `freq`: a pandas frequency; inferred where it is not given. Given, it also moves stamps to the nearest step.
     `likely`: a frequency that is taken without more ado where the stamps lie on its grid with few gaps.
+    `exactly`: the columns are those that a model has learnt from: none is guessed.
 
     Raises CeldaError, in one line with the place and the remedy, where the table cannot be used.
     """
     raw = read_source(source)
     covariates = starmap(covariate_names, [("past", past), ("future", future), ("static", static)])
-    columns = match_columns(raw, Columns(id_col, time_col, target_col, *covariates))
+    columns = match_columns(raw, Columns(id_col, time_col, target_col, *covariates), exactly=exactly)
     rows = clean_rows(raw, columns)
     labels = labels_of(raw, columns, rows)
     rows, later = split_at_last_value(raw, columns, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def shape(tensor: Tensor) -> str:
 
 def written(sizes: Sequence[int]) -> str:
     """Sizes as one writes them, those too that are symbols while a model is compiled: of them there is no `str`."""
-    return f"({', '.join(f'{size}' for size in sizes)})"
+    return f"({', '.join(f'{size}' for size in sizes)}{',' * (len(sizes) == 1)})"
 
 
 def has_shape(tensor: Tensor, wanted: Sequence[int]) -> bool:
@@ -79,10 +80,13 @@ def input_sizes(cell: Cell, given: int | Mapping[str, int]) -> dict[str, int]:
     return {name: positive(f"input_size of {name!r}", given[name]) for name in cell.inputs}
 
 
-def check_input(x: Tensor, size: int, like: Tensor) -> None:
+def check_input(x: Any, size: int, like: Tensor) -> None:
     """The input is a (T, B, I), (B, T, I) or, unbatched, (T, I) tensor of the layer's width, dtype and device."""
     if not isinstance(x, Tensor):
-        raise CeldaError(f"The input is a {type(x).__name__}: give a torch.Tensor of shape (steps, batch, {size}).")
+        told = f"The input is a {type(x).__name__}: give a torch.Tensor of shape (steps, batch, {size})"
+        if isinstance(x, list | tuple) and x and all(isinstance(one, Tensor) for one in x):
+            told += ", or sequences of several lengths as torch.nn.utils.rnn.pack_sequence(..., enforce_sorted=False)"
+        raise CeldaError(f"{told}.")
     if x.dim() not in (2, 3):
         raise CeldaError(f"The input has shape {shape(x)}: give (steps, batch, {size}), or (steps, {size}) unbatched.")
     if x.shape[-1] != size:
@@ -178,9 +182,14 @@ def check_states(
         check_kind(f"state {name}", state, like)
 
 
-def check_weights(weights: Mapping[str, Tensor], like: Tensor) -> None:
-    """All that is learned is as the first array, `like`: of its dtype, on its device."""
+def check_weights(weights: Mapping[str, Tensor | None], like: Tensor) -> None:
+    """All that is learned is there, and as the first array, `like`: of its dtype, on its device."""
     for name, array in weights.items():
+        if array is None:
+            raise CeldaError(
+                f"{name} is None, and the layer multiplies with it or adds it: fill it with zeros to be without, or "
+                "make the layer with bias=False."
+            )
         if array.dtype != like.dtype or array.device != like.device:
             raise CeldaError(
                 f"{name} is {array.dtype} on {array.device} and other weights of the layer are {like.dtype} on "
@@ -201,7 +210,7 @@ def check_lengths(lengths: Tensor | Sequence[int], x: Tensor, batch_first: bool)
     fits = has_shape(lengths, (batch,)) or (not batched and lengths.dim() == 0)
     if lengths.dtype not in WHOLE or not fits:
         told = "" if fits else _read(x, batch_first)
-        raise CeldaError(f"lengths is a {lengths.dtype} tensor of shape {shape(lengths)}: give {wanted()}.{told}")
+        raise CeldaError(f"lengths is {lengths.dtype} {shape(lengths)}: give {wanted()}.{told}")
     lengths = lengths.to(torch.int64)
     lengths = lengths if batched else lengths.reshape(1)
     if batch and concrete(lengths):

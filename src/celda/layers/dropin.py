@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +12,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from celda.checks import suggesting
 from celda.errors import CeldaError
-from celda.layers.recurrent import Recurrent, State
+from celda.layers.recurrent import ELSEWHERE, Recurrent, State
 
-_suggesting = partial(suggesting, further=[*inspect.signature(Recurrent.__init__).parameters][2:])
+_FURTHER = [*inspect.signature(Recurrent.__init__).parameters][2:]
 
 
 class _DropIn(Recurrent):
@@ -49,7 +48,7 @@ class LSTM(_DropIn):
 
     mode = "LSTM"
 
-    @_suggesting
+    @suggesting(_FURTHER, ELSEWHERE)
     def __init__(
         self,
         input_size: int,
@@ -73,7 +72,7 @@ class GRU(_DropIn):
 
     mode = "GRU"
 
-    @_suggesting
+    @suggesting(_FURTHER, ELSEWHERE)
     def __init__(
         self,
         input_size: int,
@@ -94,7 +93,7 @@ class GRU(_DropIn):
 class RNN(_DropIn):
     """`torch.nn.RNN`, argument for argument (`nonlinearity` "tanh" or "relu"); `options` as `Recurrent` takes them."""
 
-    @_suggesting
+    @suggesting(_FURTHER, ELSEWHERE)
     def __init__(
         self,
         input_size: int,

@@ -22,6 +22,13 @@ from celda.layers.tracing import Trace
 
 State = Tensor | tuple[Tensor, ...]
 
+# What is said where one of the functions from cell to cell is given as an option.
+ELSEWHERE = {
+    name: f"it is a function from cell to cell. Write celda.Recurrent({name}(cell, ...), ...), with {name} and a cell, "
+    f"lstm for example, from celda.language and celda.cells."
+    for name in ("candidate_dropout", "clip_state", "couple", "weight_drop")
+} | {"projection": "write proj_size=, the width of the output."}
+
 
 class Recurrent(nn.Module):
     """A recurrent layer over whole sequences, of any cell.
@@ -64,7 +71,7 @@ class Recurrent(nn.Module):
     its weights. float64 is left alone.
     """
 
-    @suggesting
+    @suggesting(elsewhere=ELSEWHERE)
     def __init__(
         self,
         cell: str | Cell,

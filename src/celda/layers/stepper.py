@@ -234,6 +234,11 @@ class Stepper:
                 dtype. Nothing has changed then. Initial values of weights and what is dropped in training may differ.
         """
         cell, like = self.layer.cell, self.layer._like
+        if not isinstance(path, str | Path):
+            raise CeldaError(
+                f"restore takes the path of a file that `stepper.save` wrote, and was given a {type(path).__name__}: "
+                "states that are tensors are set as stepper.state = (h, c), one for each state of the cell."
+            )
         try:
             with safe_open(str(path), "pt") as file:
                 about = file.metadata() or {}

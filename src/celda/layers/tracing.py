@@ -23,6 +23,10 @@ class Trace(Mapping[str, Tensor]):
         self._kept: list[Mapping[str, Tensor]] = []
         self._values: dict[str, Tensor] = {}
 
+    def __repr__(self) -> str:
+        told = f"{tuple(self[self.names[-1]].shape)}" if self._kept else "nothing yet"
+        return f"<Trace of {', '.join(self.names)}: {told}>"
+
     def record(self, kept: list[Mapping[str, Tensor]]) -> None:
         """Keep what one call left, detached, a mapping a layer and direction; put together when it is asked for."""
         self._kept, self._values = kept, {}

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from celda import cells
-from celda.checks import suggesting
+from celda.checks import options_of, suggesting
 from celda.data import Table, Windows, read_table
 from celda.errors import CeldaError
 from celda.language import Cell
@@ -68,7 +68,7 @@ class Forecaster(BaseEstimator):
             training.
     """
 
-    @suggesting
+    @suggesting()
     def __init__(
         self,
         h: int,
@@ -130,6 +130,7 @@ class Forecaster(BaseEstimator):
         self.future = future
         self.static = static
 
+    @suggesting(elsewhere=options_of("Forecaster", __init__))
     def fit(self, df: Source, *, run: str | Path | None = None, resume: bool = False, quiet: bool = True) -> Self:
         """Learn from a table, in two phases.
 
@@ -176,6 +177,7 @@ class Forecaster(BaseEstimator):
         self._learnt(table, replace(predictor, corrections=self.predictor_.corrections), phases)
         return self
 
+    @suggesting(elsewhere=options_of("Forecaster", __init__))
     def predict(self, df: Source | None = None, future_df: File | None = None) -> pd.DataFrame:
         """Forecast the h steps after the end of each series.
 
@@ -291,6 +293,7 @@ class Forecaster(BaseEstimator):
             static=self.static,
             freq=self.freq,
             likely=freq,
+            exactly=columns is not None,
         )
 
     @property

@@ -36,10 +36,15 @@ class Sizes:
     def derive(cls, given: Any, table: Table) -> Sizes:
         """Settle the sizes of a Forecaster, `given`, for a table. Raises CeldaError where they do not fit it."""
         h, shortest = given.h, int(table.lengths.min())
-        val_size = given.val_size or default_val_size(h, shortest)
-        known = max(shortest - val_size, 1)
-        natural = default_season(table.frequency.seasons, known)
-        input_size = given.input_size or default_input_size(given.season or natural, h, known)
+
+        def parts(h: int) -> tuple[int, int, int]:
+            """The validation part, the season of the frequency and the window, for a horizon."""
+            val_size = given.val_size or default_val_size(h, shortest)
+            known = max(shortest - val_size, 1)
+            natural = default_season(table.frequency.seasons, known)
+            return val_size, natural, given.input_size or default_input_size(given.season or natural, h, known)
+
+        val_size, natural, input_size = parts(h)
         season = given.season or (natural if natural <= input_size else 1)
         patch = given.patch or default_patch(input_size)
         if season > input_size:
@@ -55,10 +60,12 @@ class Sizes:
             )
         needed = input_size + h + val_size
         if shortest < needed:
+            fits = next((k for k in range(min(h - 1, shortest), 0, -1) if k + parts(k)[0] + parts(k)[2] <= shortest), 0)
             raise CeldaError(
                 f"Series {table.ids[int(table.lengths.argmin())]!r} has {shortest} steps to learn from, and {needed} "
-                f"are needed: a window of {input_size}, a horizon of {h} and a validation part of {val_size}; write a "
-                "smaller h, input_size or val_size, or leave the series out."
+                f"are needed: a window of {input_size}, a horizon of {h} and a validation part of {val_size}; write "
+                + (f"h={fits} or less, " if fits else "")
+                + "a smaller input_size or val_size, or leave the series out."
             )
         windows = int((table.lengths - needed + 1).sum())
         return cls(input_size, season, patch, val_size, given.epochs or default_epochs(windows, given.batch_size))

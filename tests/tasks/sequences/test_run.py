@@ -151,6 +151,7 @@ def test_a_test_of_another_rate_is_told_before_the_training(tmp_path):
         ("text,label\na,x\nb,y\n", ("--pooling", "sum"), "There is no pooling 'sum'"),
         ("text,label\na,x\nb,y\n", ("--test-size", "2"), "--test-size 2.0 is no share"),
         ("text,kind\na,x\nb,y\n", (), "name it (--label-col)"),
+        ("text,Label\na,x\nb,y\n", (), "did you mean 'Label'? name it (--label-col)"),
     ],
 )
 def test_what_is_told_in_one_line(text, options, answer, tmp_path):

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from celda import cells, training
-from celda.checks import suggesting
+from celda.checks import options_of, suggesting
 from celda.data import StreamChunks, Text, Tokens
 from celda.data.vocabulary import KINDS, Vocabulary
 from celda.errors import CeldaError
@@ -79,7 +79,7 @@ class LanguageModel(BaseEstimator):
         notes_: what the last call of a method noticed.
     """
 
-    @suggesting
+    @suggesting()
     def __init__(
         self,
         tokenizer: Literal["character", "word", "subword"] = "character",
@@ -148,6 +148,7 @@ class LanguageModel(BaseEstimator):
             check_long_enough(self, sizes, "characters", text.name)
         return text
 
+    @suggesting(elsewhere=options_of("LanguageModel", __init__))
     def fit(
         self,
         source: Source,

@@ -79,7 +79,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
     VIEWS = ("word",)
     DROPOUT = 0.5
 
-    @suggesting
+    @suggesting()
     def __init__(
         self,
         *,

@@ -57,7 +57,7 @@ class Tagger(SequenceEstimator):
     VIEWS = ("word", "ending", "shape")
     DROPOUT = 0.3
 
-    @suggesting
+    @suggesting()
     def __init__(
         self,
         *,

@@ -173,7 +173,7 @@ def test_autocast_is_compiled():
     [
         (torch.randn(5, 3, 7), {}, r"shape \(5, 3, 7\) and the layer was made with input_size=4"),
         (torch.randn(5, 3, 4), {"hx": (torch.zeros(1, 2, 6),) * 2}, r"must be \(1, 3, 6\)"),
-        (torch.randn(5, 3, 4), {"lengths": LENGTHS[:2]}, r"shape \(2\): give \(3,\) whole numbers"),
+        (torch.randn(5, 3, 4), {"lengths": LENGTHS[:2]}, r"torch.int64 \(2,\): give \(3,\) whole numbers"),
         (torch.randn(5, 3, 4), {"resets": RESETS.T}, r"\(3, 5\): give a torch.bool tensor .* \(5, 3\)"),
     ],
     ids=["input", "state", "lengths", "resets"],

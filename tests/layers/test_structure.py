@@ -9,6 +9,7 @@ import celda
 from celda.cells import CELLS
 from celda.errors import CeldaError
 from celda.language import heads, layer_norm
+from celda.layers import structure
 from tests.contract.cases import ENGINES
 
 F64 = torch.float64
@@ -46,6 +47,16 @@ def test_a_clockwork_unit_waits_for_its_step_and_sees_no_faster_one(engine):
     faster = [(row, column) for row in range(8) for column in range(8) if column // 2 < row // 2]
     assert all(layer.weight_hh_l0.grad[place] == 0 for place in faster)
     assert layer.weight_hh_l0.grad.count_nonzero() == 64 - len(faster)
+
+
+def test_what_inference_made_first_serves_in_training():
+    structure._kept.cache_clear()
+    layer, x = celda.Recurrent("clockwork_rnn", 3, 8), torch.randn(9, 2, 3)
+    with torch.inference_mode():
+        layer(x)
+    layer(x)[0].sum().backward()
+    assert layer.weight_hh_l0.grad.isfinite().all()
+    layer.double()(x.double())[0].sum().backward()  # of another dtype it is another one
 
 
 @pytest.mark.parametrize("engine", EVERY)

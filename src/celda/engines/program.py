@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from celda.language.calculus import Gradient, gradient
 from celda.language.cell import Cell, Term
 from celda.language.expression import LEAVES, REDUCTIONS, Node, topological
-from celda.language.patterns import Pattern
+from celda.language.patterns import Groups, Pattern
 from celda.language.schedule import Product, levels, recurrent, schedule, waits
 
 
@@ -89,6 +89,11 @@ class ForwardProgram:
         """The products with a matrix that leaves something out, as (stage, place, what)."""
         places = [(s, p, self.pattern(q)) for s, stage in enumerate(self.stages) for p, q in enumerate(stage.products)]
         return tuple((s, p, pattern) for s, p, pattern in places if pattern is not None)
+
+    @cached_property
+    def grouped(self) -> frozenset[int]:
+        """The stages with a matrix in which units see their group alone."""
+        return _grouped(self.patterned)
 
     @cached_property
     def products(self) -> tuple[tuple[Product, int, int, int], ...]:
@@ -197,6 +202,11 @@ class BackwardProgram:
         places = [(s, p, self.pattern(q)) for s, products in enumerate(self.products) for p, q in enumerate(products)]
         return tuple((s, p, pattern) for s, p, pattern in places if pattern is not None)
 
+    @cached_property
+    def grouped(self) -> frozenset[int]:
+        """The stages with a matrix in which units see their group alone."""
+        return _grouped(self.patterned)
+
     def terms(self, product: Node) -> tuple[Term, ...]:
         """The term of the forward step that each argument of a transposed product comes through."""
         return self.gradient.transposed[product]
@@ -264,6 +274,10 @@ class BackwardProgram:
 @lru_cache(maxsize=1024)
 def _pattern(cell: Cell, weight: str) -> Pattern | None:
     return next(w.pattern for w in cell.weights if w.name == weight)
+
+
+def _grouped(patterned: Iterable[tuple[int, int, Pattern]]) -> frozenset[int]:
+    return frozenset(s for s, _, pattern in patterned if isinstance(pattern, Groups) and not pattern.later)
 
 
 def reduction(node: Node) -> Node | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from celda.engines import Result
 from celda.errors import CeldaError
 from celda.language import Cell, Groups, Pattern, Weight
 from celda.language.expression import HIDDEN
+from celda.layers.doors import concrete
 
 
 def check(cell: Cell, hidden_size: int, bidirectional: bool) -> None:
@@ -70,27 +73,51 @@ def whole(cell: Cell, weights: Mapping[str, Tensor], hidden_size: int) -> Mappin
     if not cell.is_structured:
         return weights
     like, found = next(iter(weights.values())), dict(weights)
-    units = torch.arange(hidden_size, device=like.device)
     for weight in cell.weights:
         if weight.pattern is not None and weight.name in weights:
-            found[weight.name] = _whole(weights[weight.name], weight.pattern, units)
+            found[weight.name] = _whole(weights[weight.name], weight.pattern, hidden_size)
     for name, count in cell.constants.items():
-        found[name] = (units * count // hidden_size).to(like.dtype)
+        found[name] = _constant(_groups, count, hidden_size, like)
     return found
 
 
-def _whole(array: Tensor, pattern: Pattern, units: Tensor) -> Tensor:
-    hidden_size = units.shape[0]
+def _whole(array: Tensor, pattern: Pattern, hidden_size: int) -> Tensor:
     if not isinstance(pattern, Groups):
         rows, columns = pattern.block(hidden_size)
         blocks = F.pad(array.view(-1, rows, columns), (0, hidden_size - columns, 0, hidden_size - rows))
         return blocks.reshape(-1, hidden_size)
     if pattern.later:
-        group = units * pattern.count // hidden_size
-        return array * (group.unsqueeze(1) <= group).to(array.dtype).repeat(array.shape[0] // hidden_size, 1)
+        seen = _constant(_later, pattern.count, hidden_size, array)
+        return (array.view(-1, hidden_size, hidden_size) * seen).view(-1, hidden_size)
     size = hidden_size // pattern.count
     blocks = array.view(-1, pattern.count, size, size).permute(0, 2, 3, 1)  # (blocks, row, column, head)
     return torch.diag_embed(blocks).permute(0, 3, 1, 4, 2).reshape(-1, hidden_size)
+
+
+Made = Callable[[int, int, torch.dtype, torch.device], Tensor]
+
+
+def _groups(count: int, hidden_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Of each unit: the number of its group."""
+    return (torch.arange(hidden_size, device=device) * count // hidden_size).to(dtype)
+
+
+def _later(count: int, hidden_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(H, H), 1 where the unit of the row sees that of the column, which is in its group or a later one."""
+    group = _groups(count, hidden_size, dtype, device)
+    return (group.unsqueeze(1) <= group).to(dtype)
+
+
+def _constant(made: Made, count: int, hidden_size: int, like: Tensor) -> Tensor:
+    """What is made of a number of groups, of the dtype and on the device of `like`; kept where it can be."""
+    make = _kept if concrete(like) else _kept.__wrapped__
+    return make(made, count, hidden_size, like.dtype, like.device)
+
+
+@lru_cache(maxsize=16)
+def _kept(made: Made, *sizes: Any) -> Tensor:
+    with torch.inference_mode(False):  # whoever takes it next may be training
+        return made(*sizes)
 
 
 def recurrent(cell: Cell) -> set[str]:

@@ -68,7 +68,8 @@ class BackwardKernel:
         first, direction, last = f.number("first"), f.number("direction"), f.number("last")
         for name in ("count", "n_after", "base_after"):
             f.number(name)
-        units = lcm(*(self.shape.units(max(len(p), 1)) for p in products))
+        grouped = self.program.grouped
+        units = lcm(*(self.shape.units(max(len(p), 1), k in grouped) for k, p in enumerate(products)))
         least = lambda x, y: b.select(b.icmp_signed("<", x, y), x, y)  # noqa: E731
         most = lambda x, y: b.select(b.icmp_signed(">", x, y), x, y)  # noqa: E731
         work, end = (I64(1), I64(0)), (I64(1), I64(1))  # (multiply?, the rows end here?)
@@ -130,7 +131,7 @@ class BackwardKernel:
         ints = ("part", "s", "t", "base", "after", "before", "n_before", "r0", "r1", "j0", "j1", "multiply", "end")
         f = Function(self.m, self.shape, self.arguments, f"stage_{number}", ints)
         e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(products), 1)
-        shapes = self.shape.tiles(columns)
+        shapes = self.shape.tiles(columns, number in self.program.grouped)
         buffer = b.alloca(e.scalar, size=max(most * units for units, most in shapes) * columns * lanes)
         buffer.align = 64
         hidden = f.number("hidden")

@@ -114,7 +114,7 @@ class ForwardKernel:
         maps, products = [self.program.maps.index(m) for m in stage.maps], self._hoisted(stage)
         reached = [stage.maps.index(m) for m in dict.fromkeys(m for p in products for m in p.maps)]
         start: ir.Value = I64(0)
-        for units, height in self.shape.tiles(columns):
+        for units, height in self.shape.tiles(columns, number in self.program.grouped):
             width = units * columns
 
             def block(j: ir.Value, _: object, units: int = units, width: int = width, height: int = height) -> None:
@@ -167,7 +167,8 @@ class ForwardKernel:
 
     def _units(self) -> int:
         """How many unit blocks a share is a multiple of, so that it cuts no tile of any stage."""
-        return lcm(*(self.shape.units(max(len(stage.maps), 1)) for stage in self.program.stages))
+        stages, grouped = enumerate(self.program.stages), self.program.grouped
+        return lcm(*(self.shape.units(max(len(stage.maps), 1), number in grouped) for number, stage in stages))
 
     def _stage(self, number: int, stage: ForwardStage) -> ir.Function:
         """Products of a stage over a range of rows and unit blocks; the point-wise work is a function of its own."""
@@ -175,7 +176,7 @@ class ForwardKernel:
         ints = ("s", "t", "base", "r0", "r1", "j0", "j1")
         f = Function(self.m, self.shape, self.arguments, f"stage{number}", ints)
         e, b, lanes, columns = f.e, f.e.b, self.shape.lanes, max(len(stage.maps), 1)
-        shapes = self.shape.tiles(columns)
+        shapes = self.shape.tiles(columns, number in self.program.grouped)
         most = max(most * units for units, most in shapes) * columns
         buffer = b.alloca(e.scalar, size=most * lanes)
         buffer.align = 64

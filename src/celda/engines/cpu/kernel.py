@@ -41,9 +41,12 @@ class Shape:
         blocks = -(-hidden // lanes)
         return Shape(dtype, lanes, registers, blocks if blocks < 4 else 4 + blocks % 12, hidden % lanes == 0)
 
-    def units(self, columns: int) -> int:
-        """How many unit blocks a tile takes at once: about `UNITS` vectors, and none left over if possible."""
-        most = max(1, UNITS // columns)
+    def units(self, columns: int, grouped: bool = False) -> int:
+        """How many unit blocks a tile takes at once: about `UNITS` vectors, and none left over if possible.
+
+        Where units are `grouped`, one: a tile multiplies with all that one of its units sees.
+        """
+        most = 1 if grouped else max(1, UNITS // columns)
         even = [n for n in range(most, 0, -1) if self._count % n == 0 and 2 * n >= most]
         return even[0] if even else min(most, self._count)
 
@@ -55,9 +58,9 @@ class Shape:
         """How many rows a tile of `width` vectors may have and still be held in registers."""
         return max(1, min(12, (self.registers - 2 - width) // width))
 
-    def tiles(self, columns: int) -> tuple[tuple[int, int], ...]:
+    def tiles(self, columns: int, grouped: bool = False) -> tuple[tuple[int, int], ...]:
         """The tiles for so many columns of products: (unit blocks at once, most rows); the last takes single blocks."""
-        widest = self.units(columns)
+        widest = self.units(columns, grouped)
         whole = (widest, self.height(widest * columns))
         return (whole,) if widest == 1 else (whole, (1, min(8 // columns, self.height(columns))))
 

@@ -222,9 +222,10 @@ def forward_launches(
     sizes |= {f"vector_{name}": p for name in program.cell_vectors}
     panels = []
     for s, stage in enumerate(program.stages):
+        units = shape.units(max(len(stage.maps), 1), s in program.grouped)
         for k, q in enumerate(stage.products):
             depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
-            panels.append((f"panel_{s}_{k}", q.weight, depth, q.blocks, shape.units(len(stage.maps))))
+            panels.append((f"panel_{s}_{k}", q.weight, depth, q.blocks, units))
             sizes[panels[-1][0]] = p * len(q.blocks) * depth
     constants = {f"given_{k}_stride": width for k, width in enumerate(widths)}
     constants |= {f"given_{k}_moves": int(moving) for k, moving in enumerate(moves)} | {"operand_moves": int(training)}
@@ -273,10 +274,11 @@ def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int
     sizes |= {f"vector_{name}": p for name in program.cell_vectors}
     panels = []
     for k, products in enumerate(back.products):
+        units = shape.units(max(len(products), 1), k in back.grouped)
         for q, product in enumerate(products):
             terms = back.terms(product)
             blocks = tuple(term.block for term in terms)
-            panels.append((f"panel_{k}_{q}", terms[0].weight, blocks, shape.units(len(products))))
+            panels.append((f"panel_{k}_{q}", terms[0].weight, blocks, units))
             sizes[panels[-1][0]] = len(blocks) * h * p
 
     def make() -> Launch:

@@ -28,7 +28,7 @@ DEPTH = 256  # terms that are summed up in one go: what is read of `b` meanwhile
 WIDTHS = 4, 2, 1  # vectors a row of a tile
 TALLEST = 8  # rows of a tile
 SMALL = 2**18  # see `largest`
-ROWS = 16  # rows that a thread must have: with fewer, the threads share the columns
+ROWS = 16  # rows that a thread must have: with fewer, the threads share the columns, if there is a vector for each
 WORTH = 2**19  # multiply-adds in all up to which a second thread costs more than it brings
 
 
@@ -192,7 +192,7 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
     e, b, lanes, slot, slots = f.e, f.e.b, shape.lanes, f.at["slot"], f.at["slots"]
     rows, columns, depth = f.number("m"), f.number("n"), f.number("depth")
     whole, left = b.udiv(columns, I64(lanes)), b.urem(columns, I64(lanes))
-    by_rows = b.icmp_signed(">=", rows, b.mul(slots, I64(ROWS)))
+    by_rows = b.or_(b.icmp_signed(">=", rows, b.mul(slots, I64(ROWS))), b.icmp_signed("<", whole, slots))
     after = b.add(slot, I64(1))
 
     def share(count: Value, shared: Value) -> tuple[Value, Value]:

@@ -88,6 +88,8 @@ def random_cells(draw: st.DrawFn, max_states: int = 3, max_gates: int = 4, max_f
         new = [L.tanh(some()) + 0.5 * draw(st.sampled_from(states)) for _ in states]
         for value in loose:
             new[0] = new[0] + 0.1 * L.tanh(value)
+        if len(states) > 1 and draw(st.booleans()):  # the output is an old state
+            new = [draw(st.sampled_from(states)), *new[:-1]]
         if draw(st.booleans()):
             new[-1] = L.gate(STATES[len(states) - 1], L.tanh, new[-1] + L.linear(x, states[0]))
         return tuple(new)

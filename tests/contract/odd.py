@@ -119,10 +119,18 @@ def of_its_output(x, h, c, n):
     return h, c, h
 
 
+@cell
+def delayed(x, h, c):
+    """The output is what another state was, which is multiplied, and a vector's too."""
+    g = gate("g", tanh, linear(x, h, c) + diagonal(c))
+    return c, g * c + 0.5 * g
+
+
 ODD: dict[str, Cell] = {
     c.name: c
     for c in (
         *(three_states, four_stages, six_maps, told_twice, deaf, comparing, of_differences, truncated, statistical),
         of_its_output,
+        delayed,
     )
 }

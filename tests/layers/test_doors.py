@@ -170,6 +170,7 @@ MISTAKES = {
     "too few lengths": (lambda: lstm()(X, lengths=[1]), "lengths is torch.int64 (1,): give (2,) whole numbers"),
     "a bias taken away": (lambda: without_a_bias()(X), "bias_hh_l0 is None, and the layer multiplies with it or adds"),
     "a state to restore": (lambda: lstm().stepper().restore(X), "and was given a Tensor: states that are tensors are"),
+    "a mask": (lambda: lstm()(X, mask=X[..., 0] > 0), "given: mask. Steps past the end of a sequence are told by len"),
     "lengths as text": (lambda: lstm()(X, lengths="ab"), "whole numbers"),
     "packed rows of another width": (
         lambda: lstm()(torch.nn.utils.rnn.pack_sequence([torch.randn(2, 7)])),

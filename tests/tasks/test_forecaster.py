@@ -248,6 +248,25 @@ def test_a_fitted_forecaster_takes_no_column_for_another(fitted, frame, gone):
         fitted.predict(table)
 
 
+def test_a_fitted_forecaster_goes_on_without_time_stamps(tmp_path):
+    table = pd.DataFrame({"y": np.sin(np.arange(60))})
+    model = tiny(epochs=1).fit(table)
+    wanted = model.predict(table)
+    model.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(celda.load(tmp_path / "model").predict(table), wanted)
+    with pytest.raises(CeldaError, match="has learnt from series 'y' up to 59"):
+        model.evaluate(table)
+
+
+def test_the_table_of_the_future_has_the_columns_of_the_history(frame):
+    known = frame.assign(warm=np.arange(len(frame)) % 7)
+    history, ahead = known.iloc[:-9], known.iloc[-9:].drop(columns="y")
+    model = tiny(epochs=1, future=["warm"]).fit(history)
+    assert len(model.predict(future_df=ahead))
+    with pytest.raises(CeldaError, match="no column 'ds' for the time stamps, as in the history"):
+        model.predict(future_df=ahead.rename(columns={"ds": "when"}))
+
+
 def test_cross_validation_leaves_the_forecaster_as_it_was(frame):
     forecaster = tiny(epochs=1)
     forecaster.cross_validation(frame)

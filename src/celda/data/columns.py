@@ -35,11 +35,11 @@ def covariate_names(kind: str, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True, exactly: bool = False) -> Columns:
+def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True, exactly: str | None = None) -> Columns:
     """Find the wanted columns; where the default names are absent, take the only one that can be meant, and note it.
 
-    A table of known future covariates has no `target`. `exactly`: the names are those a model has learnt from, and none
-    is guessed. Raises CeldaError where a name is not there, is used twice, or the choice is not obvious.
+    A table of known future covariates has no `target`. `exactly`: why it must be these names, where none is guessed.
+    Raises CeldaError where a name is not there, is used twice, or the choice is not obvious.
     """
     covariates = wanted.covariates if target else wanted.future
     for name in covariates:
@@ -56,9 +56,9 @@ def match_columns(raw: RawTable, wanted: Columns, *, target: bool = True, exactl
         _require(raw, id_col, "series (id_col)")
     time_col, target_col = wanted.time_col, wanted.target_col
     if exactly:
-        for role, column in {"target": target_col, "time stamps": time_col}.items():
+        for role, column in {"target": target_col if target else None, "time stamps": time_col}.items():
             if column is not None:
-                _require(raw, column, f"{role}, which the model has learnt from")
+                _require(raw, column, f"{role}, {exactly}")
     if time_col is not None and time_col not in raw.frame:
         time_col = _guess_time(raw, time_col, [*covariates, target_col, id_col])
     if target and target_col not in raw.frame:

@@ -140,7 +140,7 @@ class Table:
             raw = read_source(future)
             raw.habits.update(self.habits)
             name = raw.name
-            columns = match_columns(raw, self.columns, target=False)
+            columns = match_columns(raw, self.columns, target=False, exactly="as in the history")
             rows = clean_rows(raw, columns, known_future=True).drop(columns=ROW)
             if self.frequency.is_integer == pd.api.types.is_datetime64_any_dtype(rows["ds"]):
                 ours, theirs = ("steps", "dates") if self.frequency.is_integer else ("dates", "steps")
@@ -187,14 +187,14 @@ def read_table(
     source: Source,
     *,
     id_col: str = "unique_id",
-    time_col: str = "ds",
+    time_col: str | None = "ds",
     target_col: str = "y",
     past: Sequence[str] = (),
     future: Sequence[str] = (),
     static: Sequence[str] = (),
     freq: str | None = None,
     likely: str | None = None,
-    exactly: bool = False,
+    exactly: str | None = None,
 ) -> Table:
     """Read a long table: one row for each series and time stamp.
 
@@ -203,7 +203,7 @@ def read_table(
     `past`, `future`, `static`: columns of covariates, known up to the present, ahead of time, or fixed for a series.
     `freq`: a pandas frequency; inferred where it is not given. Given, it also moves stamps to the nearest step.
     `likely`: a frequency that is taken without more ado where the stamps lie on its grid with few gaps.
-    `exactly`: the columns are those that a model has learnt from: none is guessed.
+    `exactly`: why the columns are just these and none is guessed, as a part of a sentence.
 
     Raises CeldaError, in one line with the place and the remedy, where the table cannot be used.
     """

@@ -245,14 +245,14 @@ class BackwardProgram:
     @cached_property
     def record(self) -> tuple[Node, ...]:
         """The values the forward step must keep: what the sweep reads, old states that a matrix multiplies, for its
-        gradient, and new states whose old value the sweep reads. The output is there itself, but a statistic of it
-        reads rows that are padded."""
+        gradient, and new states whose old value the sweep reads. An output that is computed is there itself, but a
+        statistic of it reads rows that are padded."""
         saved = dict.fromkeys(self.gradient.saved)
         operands = (term.operand for linear in self.cell.linear.values() for term in linear.terms)
         saved |= {n: None for n in operands if n.op == "state" and n.name != self.cell.states[0]}
         at_hand = {self.cell.states[0], *(n.name for n in saved if n.op == "state")}
         saved |= {self.cell.outputs[state]: None for state in self.old_states if state not in at_hand}
-        return tuple(n for n in saved if n is not self.output or n in self.statistics)
+        return tuple(n for n in saved if n is not self.output or n.op in LEAVES or n in self.statistics)
 
     @cached_property
     def deviating(self) -> frozenset[int]:

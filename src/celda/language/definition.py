@@ -148,7 +148,7 @@ def _arguments(function: Callable, here: Line) -> tuple[str, tuple[str, ...], tu
 def _outputs(
     returned: Value | tuple[Value, ...], states: tuple[str, ...], name: str, function: FunctionType
 ) -> dict[str, Node]:
-    values = returned if isinstance(returned, tuple) else (returned,)
+    values = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
     right = f"return {', '.join(states)}"
     if returned is None:
         raise mistake(f"{name} returns nothing, but each step makes new states.", right, last_line(function))

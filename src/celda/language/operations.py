@@ -47,11 +47,6 @@ def _at_smaller(args: tuple[Value, ...], _: Value, d: Value) -> tuple[Value, ...
     return where(a > b, 0.0, share), where(a < b, 0.0, share)
 
 
-def _of_quotient(args: tuple[Value, ...], y: Value, d: Value) -> tuple[Value, ...]:
-    share = d / args[1]
-    return share, -(share * y)
-
-
 EPSILON = 1e-5  # what a deviation has besides, so that equal units can be normalised
 
 
@@ -60,7 +55,7 @@ OPERATIONS: dict[str, Operation] = {
     "add": Operation("{0} + {1}", "{0} + {1}", lambda a, y, d: (d, d), 3),
     "subtract": Operation("{0} - {1}", "{0} - {1}", lambda a, y, d: (d, -d), 3),
     "multiply": Operation("{0} ⊙ {1}", r"{0} \odot {1}", lambda a, y, d: (d * a[1], d * a[0]), 4),
-    "divide": Operation("{0} / {1}", r"{0} / {1}", _of_quotient, 4),
+    "divide": Operation("{0} / {1}", r"{0} / {1}", lambda a, y, d: (d / a[1], -(d * y) / a[1]), 4),
     "remainder": Operation("{0} mod {1}", r"{0} \bmod {1}", lambda a, y, d: (d, d * ((y - a[0]) / a[1])), 2),
     "negate": Operation("-{0}", "-{0}", lambda a, y, d: (-d,), 5),
     "sigmoid": _function("σ", lambda a, y, d: (d * (y * (1 - y)),), r"\sigma"),

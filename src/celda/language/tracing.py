@@ -188,7 +188,10 @@ def group(count: int) -> Value:
 
 
 def time() -> Value:
-    """The step's place in the sequence, counted from 0: one number for all units and the whole batch."""
+    """The step's place in the sequence as it was given, counted from 0: one number for all units and the whole batch.
+
+    A reset does not set it back.
+    """
     _trace("time()", "@cell above the function")
     return Value(Node("time", width=SCALAR))
 

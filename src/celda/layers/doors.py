@@ -274,6 +274,7 @@ def check_further(
         raise CeldaError(
             f"The cell {cell.name} takes these inputs by name: {told}; given: {', '.join(sorted(given)) or 'none'}."
             + "".join(f" Did you mean {near!r}?" for near in close[:1])
+            + (" Steps past the end of a sequence are told by lengths=." if "mask" in set(given) - wanted else "")
         )
     for name, value in given.items():
         constant = (sizes[name],) if batch is None else (batch, sizes[name])

@@ -200,7 +200,7 @@ class Recurrent(nn.Module):
                 for one sequence; zeros by default.
             lengths: (B,) whole numbers; steps past the end leave the state alone and give zeros.
             resets: bool, laid out as the steps of `x`: the sequence starts anew at that step, with zero states. In the
-                reverse direction, too, nothing crosses from that step to the one before it.
+                reverse direction, too, nothing crosses from that step to the one before it. `time()` counts on.
             start: the place of the first step in its sequence, where `x` is a later part of it; only a cell that counts
                 its steps with `time()` can tell.
             inputs: the cell's further inputs, each (B, width), constant over time, or laid out as `x`, one a step.

@@ -285,15 +285,17 @@ class Forecaster(BaseEstimator):
         if isinstance(df, Table):
             return df
         named = {name: getattr(self, name) for name in ("id_col", "time_col", "target_col")}
+        if columns is not None:
+            named |= {"time_col": None} | dict(columns)  # of steps without stamps none was found
         return read_table(
             df,
-            **(named if columns is None else named | dict(columns)),
+            **named,
             past=self.past,
             future=self.future,
             static=self.static,
             freq=self.freq,
             likely=freq,
-            exactly=columns is not None,
+            exactly="which the model has learnt from" if columns is not None else None,
         )
 
     @property

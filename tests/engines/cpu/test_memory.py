@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import celda
+from celda.errors import CeldaError
 from tests.engines.cpu.passes import SOME, gradients, having, run, same, some_call, tensors, wanting
 
 pytestmark = pytest.mark.usefixtures("harsh")
@@ -19,6 +20,15 @@ def test_a_final_state_of_a_layer_may_be_changed_in_place():
     h.zero_()
     c[:, 0] = 0
     assert torch.equal(torch.autograd.grad(y.sum(), layer.weight_hh_l0)[0], wanted[0])
+
+
+@pytest.mark.parametrize("name", ["indrnn", "rnn", "lstm"])
+def test_an_output_whose_storage_was_taken_away_is_met(name):
+    layer = celda.Recurrent(name, 3, 64, engine="cpu")
+    loss = (y := layer(torch.randn(40, 2, 3))[0]).sum()
+    y.untyped_storage().resize_(0)
+    with pytest.raises(CeldaError, match="storage of an output was resized"):
+        loss.backward()
 
 
 def strided(tensor: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from celda.engines.cpu.sums import Sums
 from celda.engines.cpu.sweeps import sweep_script
 from celda.engines.derivatives import Upstream
 from celda.engines.program import ForwardProgram
+from celda.errors import CeldaError
 from celda.language.expression import Node
 
 
@@ -119,6 +120,7 @@ def sweep(
     """Run the backward kernel: the gradients of what was given, as it was given if it is an input with the steps and
     otherwise by row, of the initial states, and of all else by name, weights and states (T, B, H) of the layer below.
     """
+    _check_memory(passed.output)
     program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
     back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
     maps = len(program.maps)
@@ -156,6 +158,12 @@ def sweep(
     d_weights |= {name: layout.shown(d) for name, d in d_below.items()}
     ready.give_back(launch)
     return d_given, d_states, d_weights
+
+
+def _check_memory(output: Tensor) -> None:
+    """Its memory, which a caller may resize behind torch's back, is still there."""
+    if output.untyped_storage().nbytes() < (output.storage_offset() + output.numel()) * output.itemsize:
+        raise CeldaError("The storage of an output was resized, and the backward pass reads it: leave it until then.")
 
 
 def _like(given: Tensor, layout: Layout, table: str) -> Tensor:

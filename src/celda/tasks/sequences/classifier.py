@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from celda.checks import suggesting
+from celda.checks import options_of, suggesting
 from celda.data.labelled import Labelled
 from celda.data.labelled_reading import TEXT_COL, read_classified
 from celda.data.labels import in_terms_of, places_of
@@ -136,6 +136,8 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         self.label_col = label_col
         self.id_col = id_col
         self.time_col = time_col
+
+    fit = suggesting(elsewhere=options_of("Classifier", __init__))(SequenceEstimator.fit)
 
     def predict(self, X: Any, *, times: Any = None) -> np.ndarray:
         """The most probable class of each sequence: (N,)."""

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from celda.checks import suggesting
+from celda.checks import options_of, suggesting
 from celda.data.labelled import Labelled
 from celda.data.labelled_reading import TOKEN_COL, read_tagged
 from celda.data.labels import check_labels, in_terms_of, places_of
@@ -108,6 +108,8 @@ class Tagger(SequenceEstimator):
         self.label_col = label_col
         self.id_col = id_col
         self.time_col = time_col
+
+    fit = suggesting(elsewhere=options_of("Tagger", __init__))(SequenceEstimator.fit)
 
     def predict(self, X: Any, *, times: Any = None) -> list[np.ndarray]:
         """The label of each step: N arrays (T_i,)."""

@@ -247,6 +247,27 @@ def test_trace_holds_every_gate_and_state_aligned_in_time():
     assert not t["f"].requires_grad
 
 
+@pytest.mark.parametrize("options", [{}, {"lengths": [6, 3]}, {"resets": True}], ids=["plain", "lengths", "resets"])
+@pytest.mark.parametrize("name", ["lstm", "gru_2014", "slstm"])
+def test_states_at_every_step_may_have_a_part_in_a_loss(name, options):
+    found = []
+    if "resets" in options:
+        options = {"resets": torch.arange(6).unsqueeze(1).expand(6, 2) == 3}
+    for engine in ("cpu", "reference"):
+        torch.manual_seed(1)
+        layer = celda.Recurrent(name, 3, 5, num_layers=2, bidirectional=True, engine=engine, dtype=F64)
+        x = torch.randn(6, 2, 3, dtype=F64, requires_grad=True)
+        with celda.trace(layer, gradients=True) as t:
+            y, _ = layer(x, **options)
+        last = layer.cell.states[-1]
+        assert t[last].requires_grad
+        assert not any(t[gate].requires_grad for gate in layer.cell.gates if gate not in layer.cell.states)
+        loss = y.sum() + t[last].square().sum() + t["h"][0, 2].sum()
+        found.append(torch.autograd.grad(loss, [x, *layer.parameters()]))
+    for ours, wanted in zip(*found, strict=True):
+        same(ours, wanted)
+
+
 def test_trace_finds_the_layer_inside_a_model_and_stops_after_the_block():
     layer = celda.GRU(3, 4)
     model = torch.nn.Sequential(layer)

@@ -151,7 +151,7 @@ def without_masks(cell: Cell) -> Cell:
             return value_of(cell.masks[node.name].probability).node
         if node.op == "linear":  # a matrix multiplies one number a unit
             args = tuple(_for_each_unit(cell, arg) if arg.width == SCALAR else arg for arg in args)
-        return node if args == node.args and node.op in LEAVES else _simplified(rewriting.same(node, args), node)
+        return _simplified(rewriting.same(node, args), node)
 
     return rewriting.run(rule).cell(cell.name, cell.doc)
 

@@ -327,7 +327,7 @@ class Recurrent(nn.Module):
                 learned = lambda what, number=layer: getattr(self, f"highway_{what}_l{number}")  # noqa: E731
                 y = between.connect(self.connections, below, y, learned)
         if self._trace is not None:
-            self._trace.record([{n: structure.narrowed(cell, n, r.kept[n]).detach() for n in traced} for r in results])
+            self._trace.record([{n: structure.narrowed(cell, n, r.kept[n]) for n in traced} for r in results])
         final = (torch.stack([r.states[k] for r in results]) for k in range(len(names)))
         return y, tuple(map(structure.narrowed, (cell,) * len(names), names, final))
 

@@ -14,12 +14,13 @@ from celda.errors import CeldaError
 class Trace(Mapping[str, Tensor]):
     """The values of every gate and state of a layer's latest call, by name: `t["f"]`, `t["c"]`.
 
-    Each is (layers x directions, T, B, H), detached; directions are aligned in time, and steps past a sequence's end
-    are zero.
+    Each is (layers x directions, T, B, H); directions are aligned in time, and steps past a sequence's end are zero.
+    Gates are detached, and so are states but with `gradients`.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], attached: tuple[str, ...]) -> None:
         self.names = names
+        self.attached = attached
         self._kept: list[Mapping[str, Tensor]] = []
         self._values: dict[str, Tensor] = {}
 
@@ -28,8 +29,9 @@ class Trace(Mapping[str, Tensor]):
         return f"<Trace of {', '.join(self.names)}: {told}>"
 
     def record(self, kept: list[Mapping[str, Tensor]]) -> None:
-        """Keep what one call left, detached, a mapping a layer and direction; put together when it is asked for."""
-        self._kept, self._values = kept, {}
+        """Keep what one call left, a mapping a layer and direction; put together when it is asked for."""
+        loose = lambda values: {n: v if n in self.attached else v.detach() for n, v in values.items()}  # noqa: E731
+        self._kept, self._values = [*map(loose, kept)], {}
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.names:
@@ -52,8 +54,11 @@ class Trace(Mapping[str, Tensor]):
 
 
 @contextmanager
-def trace(model: nn.Module) -> Iterator[Trace]:
-    """Keep the gates and states of the one recurrent layer in `model` (itself, or inside it) while the block runs."""
+def trace(model: nn.Module, *, gradients: bool = False) -> Iterator[Trace]:
+    """Keep the gates and states of the one recurrent layer in `model` (itself, or inside it) while the block runs.
+
+    `gradients`: the values of states, `t["c"]`, may have a part in a loss. They then hold on to the graph of the call.
+    """
     from celda.layers.recurrent import Recurrent
 
     if not isinstance(model, nn.Module):
@@ -65,8 +70,9 @@ def trace(model: nn.Module) -> Iterator[Trace]:
             f"trace needs one recurrent layer and {type(model).__name__} has {len(found)} ({names}): give that layer."
         )
     layer = found[0]
-    before, layer._trace = layer._trace, Trace(tuple(layer.cell.named))
+    made = Trace(tuple(layer.cell.named), layer.cell.states if gradients else ())
+    before, layer._trace = layer._trace, made
     try:
-        yield layer._trace
+        yield made
     finally:
         layer._trace = before

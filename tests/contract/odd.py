@@ -126,11 +126,19 @@ def delayed(x, h, c):
     return c, g * c + 0.5 * g
 
 
+@cell
+def of_vectors(x, h, c):
+    """Nothing is multiplied by a matrix."""
+    i = gate("i", sigmoid, diagonal(h) + parameter("p", init=0.3))
+    return tanh(c) * i, 0.5 * c + i
+
+
 ODD: dict[str, Cell] = {
     c.name: c
     for c in (
         *(three_states, four_stages, six_maps, told_twice, deaf, comparing, of_differences, truncated, statistical),
         of_its_output,
         delayed,
+        of_vectors,
     )
 }

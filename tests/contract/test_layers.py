@@ -11,6 +11,7 @@ from celda.cells import CELLS
 from tests.calls import proper
 from tests.contract.cases import ENGINES, same
 from tests.contract.covering import covering
+from tests.contract.options import OPTED
 
 FACTORS = {
     "cell": list(CELLS),
@@ -26,8 +27,9 @@ FACTORS = {
 STEPS, BATCH, HIDDEN = 6, 7, 7
 
 
-def _layer(cell: str, engine: str, **options: Any) -> celda.Recurrent:
-    sizes = {name: 5 + k for k, name in enumerate(CELLS[cell].inputs)}
+def _layer(name: str, engine: str, **options: Any) -> celda.Recurrent:
+    cell = (CELLS | OPTED)[name]
+    sizes = {name: 5 + k for k, name in enumerate(cell.inputs)}
     return celda.Recurrent(cell, sizes, HIDDEN, engine=engine, dtype=torch.float64, **options)
 
 
@@ -86,3 +88,26 @@ def test_a_trace_is_the_reference(engine, name):
             each(x, lengths=lengths, **further)
         traces.append({key: t[key] for key in each.cell.named})
     same(*traces, engine)
+
+
+DRAWING = [name for name, cell in OPTED.items() if cell.masks]
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_in_evaluation_a_cell_reads_what_it_has_learnt(name):
+    cell = OPTED[name].evaluation
+    vectors = {node for node in cell.nodes if node.op in ("parameter", "diagonal") and node.name not in cell.constants}
+    assert vectors == set(cell.vectors)
+    assert {weight.name for weight in cell.weights} == {weight.name for weight in OPTED[name].weights}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", [name for name in DRAWING if name.startswith(("lstm, ", "indrnn, ", "gru_2014, "))])
+def test_evaluation_is_the_reference(engine, name):
+    torch.manual_seed(4)
+    layer, reference = (_layer(name, e).eval() for e in (engine, "reference"))
+    reference.load_state_dict(layer.state_dict())
+    x = _normal(STEPS, BATCH, 5)
+    same(_values(layer, x, []), _values(reference, x, []), engine)
+    stepped = layer.stepper(BATCH)
+    same({"y": torch.stack([stepped(step) for step in x])}, {"y": reference(x)[0].detach()}, engine)

@@ -26,11 +26,22 @@ def test_maps_of_one_gate_have_biases_of_their_own():
         return g, c * gate("f", sigmoid, linear(h, bias=False) + linear(x))
 
     assert made.equations().splitlines() == [
-        "g_t = tanh(W_g x_t + b_Wg + R_g h_{t-1} + b_R2g + R_g c_{t-1} + b_R3g)",
+        "g_t = tanh(W_g x_t + b_Wg + R1_g h_{t-1} + b_R1g + R2_g c_{t-1} + b_R2g)",
         "h_t = g_t",
         "f_t = σ(R_f h_{t-1} + W_f x_t + b_f)",
         "c_t = c_{t-1} ⊙ f_t",
     ]
+
+
+def test_matrices_of_one_letter_in_one_gate_are_told_apart():
+    @cell
+    def made(x, h):
+        return gate("n", tanh, linear(x, linear(x, h)) + linear(h, bias=False))
+
+    assert made.equations().splitlines()[0] == (
+        "n_t = tanh(W2_n x_t + R2_n (W1_n x_t + R1_n h_{t-1} + b_W1n) + b_W2n + R3_n h_{t-1})"
+    )
+    assert r"R^{(3)}_{n} h_{t-1}" in made.latex()
 
 
 def test_further_inputs_second_matrices_and_long_names():

@@ -56,7 +56,7 @@ class ForwardProgram:
         )
         # an expression of old states alone must stand before the first product: a stage without products sees to that
         self.early = any(self.level[node] == 0 for node in (*self.operands, *self.statistics))
-        self.stages = (*([ForwardStage((), (), ())] if self.early else []), *stages)
+        self.stages = (*([ForwardStage((), (), ())] if self.early or not stages else []), *stages)
 
     @cached_property
     def deviating(self) -> frozenset[int]:

@@ -178,6 +178,8 @@ def _check_names(trace: Trace, outputs: dict[str, Node], inputs: tuple[str, ...]
     for name, node in trace.gates.items():
         if name in inputs:
             raise mistake(f'The gate "{name}" is called like an input.', f'gate("{name}_gate", ...)', node.line)
+        if name in trace.weights:
+            raise mistake(f'The gate "{name}" is called like a parameter.', f'gate("{name}_gate", ...)', node.line)
         if name in outputs and outputs[name] is not node:
             what = f'The gate "{name}" is called like a state but is not its new value.'
             raise mistake(what, f'gate("{name}_gate", ...), or return it as the new {name}', node.line)

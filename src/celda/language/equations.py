@@ -65,6 +65,9 @@ class _Text:
     def subscript(self, letter: str, index: str) -> str:
         return f"{letter}_{index}" if "_" not in index else f"{letter}_{{{index}}}"
 
+    def numbered(self, letter: str, number: str) -> str:
+        return letter + number
+
     def at(self, name: str, step: str) -> str:
         return f"{name}_t" if step == "t" else f"{name}_{{{step}}}"
 
@@ -98,6 +101,9 @@ class _Latex:
 
     def subscript(self, letter: str, index: str) -> str:
         return f"{self.word(letter) if letter.isidentifier() else letter}_{{{self.word(index)}}}"
+
+    def numbered(self, letter: str, number: str) -> str:
+        return f"{letter}^{{({number})}}" if number else letter
 
     def at(self, name: str, step: str) -> str:
         return f"{self.word(name)}_{{{step}}}"
@@ -173,12 +179,11 @@ class _Printer:
 
     def _linear(self, node: Node) -> str:
         linear = self.cell.linear[node]
-        parts = [f"{self._matrix(t.weight, linear.gate)} {self._operand(t.operand)}" for t in linear.terms]
+        parts = [f"{self._matrix(node, t.weight)} {self._operand(t.operand)}" for t in linear.terms]
         if linear.biases:
-            rivals = [n for n, other in self.cell.linear.items() if other.gate == linear.gate and other.biases]
-            letter = "" if len(rivals) == 1 else self._letter(linear.terms[0].weight)
-            if letter and sum(self._letter(self.cell.linear[n].terms[0].weight) == letter for n in rivals) > 1:
-                letter += str(rivals.index(node) + 1)
+            rivals = sum(other.gate == linear.gate and bool(other.biases) for other in self.cell.linear.values())
+            first = linear.terms[0].weight
+            letter = "" if rivals == 1 else f"{self._letter(first)}{self._number(node, first)}"
             parts.append(self.style.subscript("b", letter + linear.gate))
         return " + ".join(parts)
 
@@ -190,8 +195,19 @@ class _Printer:
         name = self.cell.vectors[node].removeprefix("diagonal_")
         return self.style.subscript("p", name) + self.style.times + self._operand(node.args[0])
 
-    def _matrix(self, weight: str, gate: str) -> str:
-        return self.style.subscript(self._letter(weight), gate)
+    def _matrix(self, node: Node, weight: str) -> str:
+        letter = self.style.numbered(self._letter(weight), self._number(node, weight))
+        return self.style.subscript(letter, self.cell.linear[node].gate)
+
+    def _number(self, node: Node, weight: str) -> str:
+        """Which of its gate's linear maps that have a matrix of this letter a map is, from 1; "" for the only one."""
+        gate, letter = self.cell.linear[node].gate, self._letter(weight)
+        alike = [
+            n
+            for n, other in self.cell.linear.items()
+            if other.gate == gate and any(self._letter(t.weight) == letter for t in other.terms)
+        ]
+        return str(alike.index(node) + 1) if len(alike) > 1 else ""
 
     def _letter(self, weight: str) -> str:
         """W for the input's matrix, R for the recurrent one, V, U, ... for further inputs; a prime for a second one."""

@@ -133,9 +133,21 @@ class Value:
     def __bool__(self) -> NoReturn:
         raise mistake(
             "A cell is traced once: `if`, `while`, `and`, `or`, `not` and chained comparisons cannot see its values.",
-            "where(condition, a, b), maximum(a, b), minimum(a, b); for a > 0 and b > 0: minimum(a, b) > 0, or one "
-            "where inside the other",
+            _CONDITIONS,
         )
+
+    def __and__(self, _: object) -> NoReturn:
+        raise mistake("The language has no `&`, `|`, `^` and `~`.", _CONDITIONS)
+
+    __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __and__
+
+    def __invert__(self) -> NoReturn:
+        self.__and__(self)
+
+    def __floordiv__(self, _: object) -> NoReturn:
+        raise mistake("The language has no `//`.", "(a - a % b) / b")
+
+    __rfloordiv__ = __floordiv__
 
     def __iter__(self) -> Iterator[Value]:
         raise mistake("A value has no parts to index or to unpack: it is one number a hidden unit.", "one gate a value")
@@ -186,6 +198,10 @@ class Value:
 
 
 Operand = Value | float
+_CONDITIONS = (
+    "where(condition, a, b), maximum(a, b), minimum(a, b); for a > 0 and b > 0: minimum(a, b) > 0, or one where inside "
+    "the other"
+)
 
 
 def _product() -> Exception:

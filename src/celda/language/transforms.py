@@ -232,6 +232,12 @@ def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:
     chosen, other = _gate(cell, gate), _gate(cell, to)
     if chosen is other:
         raise CellError(f"couple takes two gates of {cell.name} and there is one, {gate!r}: write gate= and to=.")
+    joint = [state for state in cell.together if chosen in topological([cell.outputs[state]])]
+    if len(joint) > 1:
+        raise CellError(
+            f"The gate {gate} of {cell.name} has a part in {', '.join(joint)}, which mean something only together: "
+            f"with 1 - {to} in its place one of them may be 0, and another is divided by it. Leave couple out."
+        )
     if chosen in topological([other]):
         raise CellError(f"The gate {to} of {cell.name} is computed from {gate}: couple(..., gate={to!r}, to={gate!r})?")
     rewriting = Rewriting(cell)

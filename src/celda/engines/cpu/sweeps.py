@@ -20,7 +20,7 @@ KNOWN = 32  # sweeps that are known, of different lengths but otherwise of the s
 
 def sweep_script(layout: Layout, launch: Launch, ready: Ready, sums: Sums, width: int, dtype: torch.dtype) -> Swept:
     """What is done in a sweep over adjoints (rows, width); worked out once for calls of the same sizes."""
-    most = max(CHUNK // (width * dtype.itemsize), FEWEST)
+    most = max(CHUNK // max(width * dtype.itemsize, 1), FEWEST)  # there may be no adjoints, but of vectors
     key = layout, sums, most
     if (found := ready.swept.get(key)) is not None:
         return found

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from celda.drawing import finish, powers, words
 from celda.tasks.comparison.results import Comparison
 
-_DEEPEST = 1e-6  # below, what is left of a gradient is nothing
+_DEEPEST = 1e-6  # below, what is left of a gradient is nothing, and the line ends
 _MOST = 10  # colours of the map, which has no eleventh
 
 
@@ -25,9 +25,10 @@ def comparison_figure(found: Comparison) -> Figure:
         memory, errors = np.array([run.memory for run in runs], float), found.errors(cell)
         left.scatter(memory, errors, s=22, edgecolors="white", linewidths=0.5, zorder=3, **looks)
         left.scatter(memory.mean(), errors.mean(), s=90, edgecolors="white", label=words(cell), **looks)
-        curves = np.maximum([run.gradient for run in runs], _DEEPEST)
+        with np.errstate(divide="ignore"):  # of a gradient that is 0
+            curve = np.exp(np.log([run.gradient for run in runs]).mean(0))
         line = "-" if place < _MOST else "--"
-        right.plot(np.exp(np.log(curves).mean(0)), line, linewidth=1.8, label=words(cell), **looks)
+        right.plot(np.where(curve < _DEEPEST, np.nan, curve), line, linewidth=1.8, label=words(cell), **looks)
     finish(left, "Error and memory: small, each seed; large, the mean")
     left.set_xlabel(f"effective memory by gradient, in steps (a step is {found.step})")
     left.set_ylabel(f"{found.error} on the test, lower is better")

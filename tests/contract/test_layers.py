@@ -42,7 +42,7 @@ def _values(layer: celda.Recurrent, x: Tensor, state: list[Tensor], **options: T
     wanted = {"x": x.clone().requires_grad_(), **dict(layer.named_parameters())}
     wanted |= {f"state {k}": s.clone().requires_grad_() for k, s in enumerate(state)}
     y, final = layer(wanted["x"], [wanted[f"state {k}"] for k in range(len(state))] or None, **options)
-    found = {"y": y, "final": torch.stack(final if isinstance(final, tuple) else [final])}
+    found = {"y": y, "final": torch.cat([s.flatten() for s in (final if isinstance(final, tuple) else [final])])}
     g = torch.Generator().manual_seed(3)
     loss = sum((v * torch.randn(v.shape, generator=g, dtype=torch.float64)).sum() for v in found.values())
     gradients = torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)

@@ -50,6 +50,7 @@ def test_from_a_csv_to_a_forecast(csv, tmp_path):
         (("resume", "absent"), "absent"),
         (("evaluate", "absent"), "absent"),
         (("cells", "lsmt"), "lsmt"),
+        (("cells", "--svg", "a.svg"), "celda cells lstm --svg lstm.svg"),
         (("data", "power"), "power"),
     ],
 )

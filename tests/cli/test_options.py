@@ -49,7 +49,8 @@ def test_ctrl_c_says_how_to_go_on_where_there_is_something_to_go_on_with(files, 
     told = capfd.readouterr()
     assert told.out == ""
     assert told.err.startswith("Interrupted")
-    assert ("celda resume" in told.err) == (len(files) == 2)
+    assert ("celda resume" in told.err) == bool(files)
+    assert ("the checkpoint is written" in told.err) == (len(files) == 2)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="os.kill is another thing there")

@@ -257,6 +257,12 @@ MISTAKES = [
         'two parameters "p"',
         'parameter("p2", init=...)',
     ),
+    Mistake(
+        "a gate called like a parameter",
+        lines('g = gate("g", tanh, linear(x, h) + parameter("g"))  # wrong', "return g, c"),
+        'The gate "g" is called like a parameter',
+        'gate("g_gate", ...)',
+    ),
     Mistake("a parameter's value", on_value('parameter("p", init="one")'), "initial value is a str", "init=1.0"),
     Mistake("an empty map", on_value("linear()"), "maps nothing", "linear(x, h)"),
     Mistake("a map of a number", on_value("linear(1.0)"), "one number for all units", "linear(x, h)"),

@@ -91,3 +91,15 @@ def test_the_other_way_round_works():
     taken = couple(late_forget, "f", "i")
     assert isinstance(taken, Cell)
     assert next(w for w in taken.weights if w.name == "weight_ih").blocks == 2
+
+
+@pytest.mark.parametrize("name", ["slstm", "slstm_exp"])
+def test_gates_of_states_that_stand_together_are_not_coupled(name):
+    with pytest.raises(CellError, match="The gate i of .* has a part in c, n, which mean something only together"):
+        couple(CELLS[name])
+    assert couple(CELLS[name], "o", "z").gates.keys() >= {"z"}
+
+
+def test_a_gate_is_a_name():
+    with pytest.raises(CellError, match="lstm has no gate \\['g'\\]"):
+        candidate_dropout(CELLS["lstm"], 0.2, ["g"])

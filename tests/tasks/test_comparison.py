@@ -175,6 +175,7 @@ def test_the_command_prints_the_table(folder):
         ("forecast none.csv --h 7", "none.csv"),
         ("classify days.csv --h 7", "--h 7 is no option of the task classify"),
         ("forecast days.csv --h 7 --out days.csv", "cannot be written to"),
+        ("forecast days.csv --h 7 --out .", "other files than those of a comparison"),
     ],
 )
 def test_what_cannot_be_compared_is_told_in_one_line(folder, words, told, monkeypatch, capsys):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from celda.cli.console import show, table
+from celda.errors import CeldaError
 from celda.language import Cell
 
 WIDTH = 64  # of the inputs and of the layer whose cost is told
@@ -21,6 +22,8 @@ def cells(
     """List the cells, or print one cell's equations, the order of its products, which engine runs it and its cost."""
     from celda.cells import CELLS, find
 
+    if name is None and (svg is not None or latex):
+        raise CeldaError("A drawing or LaTeX is of one cell: name it, celda cells lstm --svg lstm.svg.")
     if name is None:
         columns = ("cell", "year", "source", "gates", "states", "weights")
         rows = [_row(c) for c in CELLS.values()]

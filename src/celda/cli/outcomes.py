@@ -35,6 +35,8 @@ def interruptible(run: Path | None, again: str = ".") -> Iterator[None]:
         how = again
         if run and (run / "config.json").is_file() and any((run / "checkpoints").glob("*.safetensors")):
             how = f"; the checkpoint is written. Go on with:  celda resume {shlex.quote(str(run))}"
+        elif run and (run / "config.json").is_file():
+            how = f" before the first checkpoint. Begin again with:  celda resume {shlex.quote(str(run))}"
         typer.echo(f"Interrupted{how}", err=True)
         number = interrupt.args[0] if interrupt.args else signal.SIGINT
         raise typer.Exit(_BY_SIGNAL + number) from None

@@ -28,6 +28,7 @@ def gates_of(layer: Recurrent, orders: Mapping[str, str], whose: str) -> tuple[s
     if name not in orders or layer.cell.fingerprint != CELLS[name].fingerprint:
         raise CeldaError(
             f"{whose} has no layer with the equations of the cell {layer.cell.name}: only {', '.join(orders)} have one."
+            " Where options were added that have no weights, such as zoneout, load its state_dict into a layer without."
         )
     if layer.connections and layer.num_layers > 1:
         raise CeldaError(

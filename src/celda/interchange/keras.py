@@ -42,6 +42,9 @@ def from_keras(layer: Recurrent, arrays: Sequence[Sequence[Array]]) -> None:
     cell, order = gates_of(layer, ORDERS, "Keras")
     wanted = 3 if layer.bias else 2
     rows, hidden = len(order) * layer.hidden_size, layer.hidden_size
+    named: object = arrays
+    if isinstance(named, str):
+        raise CeldaError("A file of Keras is read by Keras: give a list for each layer, [layer.get_weights()].")
     if len(arrays) != layer.num_layers:
         raise CeldaError(
             f"There are {len(arrays)} lists of arrays and the layer has num_layers={layer.num_layers}: give one list "

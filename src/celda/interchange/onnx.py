@@ -68,9 +68,9 @@ def from_onnx(layer: Recurrent, arrays: Sequence[Mapping[str, Array]]) -> None:
     """
     cell, order = gates_of(layer, ORDERS, "ONNX")
     if isinstance(arrays, Mapping) or len(arrays) != layer.num_layers:
-        told = "one dictionary" if isinstance(arrays, Mapping) else f"{len(arrays)} dictionaries"
+        told = "is one dictionary" if isinstance(arrays, Mapping) else f"are {len(arrays)} dictionaries"
         raise CeldaError(
-            f"There is {told} and the layer has num_layers={layer.num_layers}: give a list with one dictionary for "
+            f"There {told} and the layer has num_layers={layer.num_layers}: give a list with one dictionary for "
             "each layer, also where there is only one."
         )
     allowed = ("W", "R", *(("B",) if layer.bias else ()), *(("P",) if cell in _PEEPHOLES else ()))

@@ -291,7 +291,7 @@ def _unmixed(node: Node) -> Node:
 
 
 def _gate(cell: Cell, name: str) -> Node:
-    if name not in cell.gates:
+    if not isinstance(name, str) or name not in cell.gates:
         raise CellError(f"{cell.name} has no gate {name!r}; it has {', '.join(cell.gates)}.")
     return cell.gates[name]
 

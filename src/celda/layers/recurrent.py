@@ -27,7 +27,10 @@ ELSEWHERE = {
     name: f"it is a function from cell to cell. Write celda.Recurrent({name}(cell, ...), ...), with {name} and a cell, "
     f"lstm for example, from celda.language and celda.cells."
     for name in ("candidate_dropout", "clip_state", "couple", "weight_drop")
-} | {"projection": "write proj_size=, the width of the output."}
+} | {
+    "projection": "write proj_size=, the width of the output.",
+    "input_sizes": "write input_size={'x': 3, 'image': 4} for example, a width for each input of the cell.",
+}
 
 
 class Recurrent(nn.Module):

@@ -127,6 +127,8 @@ def stream_batches(tokens: Any, batch_size: int, *, batch_first: bool = False) -
 
     Raises CeldaError where there are fewer elements than sequences.
     """
+    if isinstance(tokens, str | bytes):
+        raise CeldaError("A stream is a tensor or an array of numbers and was given as text: give its tokens.")
     stream: Tensor = torch.as_tensor(tokens)
     size = whole_number(batch_size)
     if size is None:

@@ -207,7 +207,7 @@ BAD = [
     ({"hidden_size": 1.5}, r"hidden_size=1\.5 cannot be used"),
     ({"output_dropout": 1.0}, r"output_dropout=1\.0 is no probability below 1"),
     ({"weight_drop": "half"}, "weight_drop='half' is no probability"),
-    ({"val_size": 0}, "val_size=0 is no share of the text: write for example val_size=0.05"),
+    ({"val_size": 0}, "val_size=0 is no share of the text below a half: write for example val_size=0.05"),
     ({"test_size": 0.5}, r"test_size=0\.5 is no share"),
     ({"cell": "lstn"}, "There is no cell 'lstn'"),
     ({"cell": "image_rnn"}, r"wants a further input \(image\), which a text has not"),

@@ -153,10 +153,18 @@ class _Kept:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        if folder.is_dir() and any(folder.iterdir()) and not self._is_ours():
+            raise CeldaError(
+                f"{folder} holds other files than those of a comparison: name a new folder, so that nothing is lost."
+            )
         try:
             (folder / "runs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CeldaError(f"{folder} cannot be written to ({error.strerror}): name another folder.") from error
+
+    def _is_ours(self) -> bool:
+        runs = self._folder / "runs"
+        return runs.is_dir() and all(path.suffix == ".json" for path in runs.iterdir())
 
     def read(self, cell: Cell, seed: int, asked: dict[str, Any]) -> Run | None:
         """A training that has ended; None where it has not. Raises CeldaError where it was another's."""

@@ -52,7 +52,7 @@ def check_options(model: Any) -> None:
     for name in ("val_size", "test_size"):
         value = given[name]
         if isinstance(value, bool) or not isinstance(value, NUMBER) or not 0 < value < 0.5:
-            raise CeldaError(f"{name}={value!r} is no share of the text: write for example {name}=0.05.")
+            raise CeldaError(f"{name}={value!r} is no share of the text below a half: write for example {name}=0.05.")
     if whole_number(given["seed"], 0) is None:  # what the training would take for one, "1" or 1.0, others do not
         raise CeldaError(f"seed={given['seed']!r} cannot be used: it is a whole number of at least 0.")
     training_config(model, 1)

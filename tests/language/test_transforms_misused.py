@@ -95,7 +95,7 @@ def test_the_other_way_round_works():
 
 @pytest.mark.parametrize("name", ["slstm", "slstm_exp"])
 def test_gates_of_states_that_stand_together_are_not_coupled(name):
-    with pytest.raises(CellError, match="The gate i of .* has a part in c, n, which mean something only together"):
+    with pytest.raises(CellError, match=r"The gate i of .* has a part in c, n, which mean something only together"):
         couple(CELLS[name])
     assert couple(CELLS[name], "o", "z").gates.keys() >= {"z"}
 

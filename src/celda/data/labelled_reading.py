@@ -157,8 +157,8 @@ def _numbers(raw: RawTable, columns: list[str], missing: bool, words: str) -> np
         if isinstance(found, int):
             raise CeldaError(
                 f"{raw.at(found)}: {raw.frame[name].iloc[found]!r} in column {name!r} is no number. Without a column "
-                f"of words ({words}) all but those of labels, names and times are features: leave it out, or say what it "
-                f"is, {words}={name!r} for example; a trained model wants the names that it has learnt from."
+                f"of words ({words}) all but those of labels, names and times are features: leave it out, or say what "
+                f"it is, {words}={name!r} for example; a trained model wants the names that it has learnt from."
             )
         if not missing and np.isnan(found).any():
             row = int(np.isnan(found).argmax())

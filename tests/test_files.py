@@ -50,6 +50,13 @@ def test_a_file_is_written_aside(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_does_not_take_the_place_of_a_folder(folder):
+    with pytest.raises(CeldaError, match="it is a folder: name a file in it"), written_aside(folder) as aside:
+        aside.write_text("new")
+    assert read(folder) == "old"
+    assert list(folder.parent.iterdir()) == [folder]
+
+
 def test_a_folder_takes_the_place_of_a_folder(folder):
     write(folder, "new")
     assert read(folder) == "new"

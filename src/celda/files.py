@@ -42,6 +42,8 @@ def written_aside(path: Path) -> Iterator[Path]:
             raise CeldaError(
                 f"Cannot write {path}: there is no folder {path.parent}: make it, or name another."
             ) from error
+        if isinstance(error, IsADirectoryError):
+            raise CeldaError(f"Cannot write {path}: it is a folder: name a file in it.") from error
         raise CeldaError(
             f"Cannot write {path} ({error.strerror or error}); what stood there still stands: make room, or choose a "
             "place that you may write to."

@@ -48,11 +48,11 @@ def test_a_function_from_cell_to_cell_is_no_option(name):
 
 def test_an_option_of_a_model_given_to_its_method():
     for labelling in (celda.Classifier, celda.Tagger):
-        with pytest.raises(TypeError, match=rf"'epochs': it is one of {labelling.__name__}."):
+        with pytest.raises(TypeError, match=rf"'epochs': it is an option of {labelling.__name__} itself."):
             labelling().fit([], epochs=3)
     model = celda.Forecaster(h=3)
     for method, name in ((model.fit, "time_col"), (model.predict, "h")):
-        with pytest.raises(TypeError, match=rf"'{name}': it is one of Forecaster. Write Forecaster\(..., {name}="):
+        with pytest.raises(TypeError, match=rf"'{name}': it is an option of Forecaster itself. Write Forecaster\(..., {name}="):
             method(**{name: 1})
     with pytest.raises(TypeError, match="There is no option 'resum': did you mean 'resume'"):
         model.fit("electricity", resum=True)

@@ -65,4 +65,4 @@ def suggesting(
 def options_of(owner: str, init: Callable[..., None]) -> dict[str, str]:
     """What to say, in `suggesting`, where an option of the class `owner` is given to one of its methods."""
     names = [*inspect.signature(init).parameters][1:]
-    return {name: f"it is one of {owner}. Write {owner}(..., {name}=...)." for name in names}
+    return {name: f"it is an option of {owner} itself. Write {owner}(..., {name}=...)." for name in names}

@@ -52,7 +52,9 @@ def test_an_option_of_a_model_given_to_its_method():
             labelling().fit([], epochs=3)
     model = celda.Forecaster(h=3)
     for method, name in ((model.fit, "time_col"), (model.predict, "h")):
-        with pytest.raises(TypeError, match=rf"'{name}': it is an option of Forecaster itself. Write Forecaster\(..., {name}="):
+        with pytest.raises(
+            TypeError, match=rf"'{name}': it is an option of Forecaster itself. Write Forecaster\(..., {name}="
+        ):
             method(**{name: 1})
     with pytest.raises(TypeError, match="There is no option 'resum': did you mean 'resume'"):
         model.fit("electricity", resum=True)

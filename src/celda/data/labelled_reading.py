@@ -20,12 +20,21 @@ _TABLES = {".csv", ".tsv", ".parquet", ".pq"}
 
 
 def read_classified(
-    source: Source, *, text_col: str, label_col: str, id_col: str, time_col: str | None, missing: bool, labelled: bool
+    source: Source,
+    *,
+    text_col: str,
+    label_col: str,
+    id_col: str,
+    time_col: str | None,
+    missing: bool,
+    labelled: bool,
+    words: bool = False,
 ) -> Labelled:
     """Read sequences with a label each: a `.ts` file, a folder of folders, or a table.
 
     A table with `text_col` holds a text a row; one with `id_col` a step of a series a row; any other a series a row,
-    its steps side by side. missing: whether values may be. labelled: whether there must be labels.
+    its steps side by side. missing: whether values may be. labelled: whether there must be labels. words: whether a
+    table must hold texts, as a model has learnt from.
     """
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
@@ -46,6 +55,8 @@ def read_classified(
     raw = read_source(source, header=f"{text_col},{label_col}", row="sequence, or for each step of one")
     if labelled:
         _require(raw, label_col, "labels", "label_col")
+    if words:
+        _require_learnt(raw, text_col, "texts")
     if text_col != TEXT_COL:
         _require(raw, text_col, "texts", "text_col")
     if text_col in raw.frame:
@@ -69,11 +80,20 @@ def read_classified(
 
 
 def read_tagged(
-    source: Source, *, token_col: str, label_col: str, id_col: str, time_col: str | None, missing: bool, labelled: bool
+    source: Source,
+    *,
+    token_col: str,
+    label_col: str,
+    id_col: str,
+    time_col: str | None,
+    missing: bool,
+    labelled: bool,
+    words: bool = False,
 ) -> Labelled:
     """Read sequences with a label a step: CoNLL columns, or a table with a row a step, `id_col` naming the sequence.
 
-    A table with `token_col` holds words; in any other all further columns are features of the step.
+    A table with `token_col` holds words; in any other all further columns are features of the step. words: whether a
+    table must hold words, as a model has learnt from.
     """
     path = Path(source).expanduser() if isinstance(source, str | Path) else None
     if path is not None and path.suffix.lower() not in _TABLES and not path.is_dir():
@@ -81,6 +101,8 @@ def read_tagged(
     raw = read_source(source, header=f"{id_col},{token_col},{label_col}", row="step of a sequence")
     if labelled:
         _require(raw, label_col, "labels", "label_col")
+    if words:
+        _require_learnt(raw, token_col, "words")
     if token_col != TOKEN_COL:
         _require(raw, token_col, "words", "token_col")
     if token_col not in raw.frame:
@@ -158,7 +180,7 @@ def _numbers(raw: RawTable, columns: list[str], missing: bool, words: str) -> np
             raise CeldaError(
                 f"{raw.at(found)}: {raw.frame[name].iloc[found]!r} in column {name!r} is no number. Without a column "
                 f"of words ({words}) all but those of labels, names and times are features: leave it out, or say what "
-                f"it is, {words}={name!r} for example; a trained model wants the names that it has learnt from."
+                f"it is, {words}={name!r} for example."
             )
         if not missing and np.isnan(found).any():
             row = int(np.isnan(found).argmax())
@@ -191,6 +213,14 @@ def _require(raw: RawTable, column: str, what: str, option: str) -> None:
             f"{raw.name} has no column {column!r} of {what}, only {raw.columns_in_words()}: "
             + (f"did you mean {near!r}? " if (near := meant(column, raw.frame.columns)) else "")
             + f"name it ({option})."
+        )
+
+
+def _require_learnt(raw: RawTable, column: str, what: str) -> None:
+    if column not in raw.frame:
+        raise CeldaError(
+            f"{raw.name} has no column {column!r}, which the model has learnt from, only {raw.columns_in_words()}: "
+            f"rename the one that holds the {what}."
         )
 
 

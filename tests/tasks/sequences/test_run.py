@@ -144,6 +144,26 @@ def test_a_test_of_another_rate_is_told_before_the_training(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("task", "text", "answer"),
+    [
+        ("classify", "text,label\n" + "good,x\nbad,y\n" * 20, "'text', which the model has learnt from, only message"),
+        (
+            "tag",
+            "id,token,label\n" + "".join(f"{k},good,x\n{k},bad,y\n" for k in range(20)),
+            "'token', which the model has learnt from",
+        ),
+    ],
+)
+def test_a_model_of_words_takes_no_other_column_for_them(task, text, answer, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    run("train", task, tmp_path / "a.csv", "--run", tmp_path / "run", *QUICK)
+    (tmp_path / "b.csv").write_text("message\nthe film was good\n")
+    told = run("predict", tmp_path / "run", tmp_path / "b.csv", status=1)
+    assert answer in told
+    assert "rename the one that holds the" in told
+
+
+@pytest.mark.parametrize(
     ("text", "options", "answer"),
     [
         ("text,label\na,x\nb,x\nc,x\nd,x\n", (), "only one class, x"),

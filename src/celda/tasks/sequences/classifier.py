@@ -185,13 +185,13 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         columns = {"id": ids, "predicted": self.classes_[probabilities.argmax(1)]}
         return pd.DataFrame(columns | {f"p_{one}": probabilities[:, i] for i, one in enumerate(self.classes_)})
 
-    def read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = True) -> Labelled:
+    def read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = True, words: bool = False) -> Labelled:
         """Sequences, and their labels (N,) where `labelled`. Raises CeldaError where they cannot be used."""
         if isinstance(X, Labelled):
             return X
         if isinstance(X, str | Path) or (isinstance(X, pd.DataFrame) and y is None and self._names_columns(X)):
             columns = {name: getattr(self, name) for name in ("text_col", "label_col", "id_col", "time_col")}
-            data = read_classified(X, missing=self.missing == "mask", labelled=labelled, **columns)
+            data = read_classified(X, missing=self.missing == "mask", labelled=labelled, words=words, **columns)
         else:
             data = self._given(X, y, times, labelled)
         self._check_times(times, data)
@@ -205,7 +205,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         if self._frame == "rows":
             data = self.options_._given(X, y, times, labelled)
         else:
-            data = self.options_.read(X, labelled=labelled and y is None)
+            data = self.options_.read(X, labelled=labelled and y is None, words=self._holds_words)
             if labelled and y is not None:
                 data = replace(data, labels=_labels(y, data.inputs))
         self._check_times(times, data)

@@ -153,8 +153,9 @@ class SequenceEstimator(BaseEstimator):
         network = trained(encoder, self._padded(encoder, data, classes), None, "fit")
         return {"epochs_": epochs, "encoder_": encoder, "network_": network, **calibration}
 
-    def read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = True) -> Labelled:
-        """Sequences in the form that all tasks share. labelled: whether they must have labels."""
+    def read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = True, words: bool = False) -> Labelled:
+        """Sequences in the form that all tasks share. labelled: whether they must have labels; words: whether a table
+        must hold words."""
         raise NotImplementedError
 
     def classes_of(self, data: Labelled) -> np.ndarray:
@@ -201,7 +202,12 @@ class SequenceEstimator(BaseEstimator):
         Raises CeldaError where they cannot be brought to it.
         """
         check_fitted(self)
-        return self._in_form(self.options_.read(X, y, times, labelled=labelled), labelled)
+        return self._in_form(self.options_.read(X, y, times, labelled=labelled, words=self._holds_words), labelled)
+
+    @property
+    def _holds_words(self) -> bool:
+        """Whether the model has learnt from words."""
+        return self._form.kind != "series"
 
     def _in_form(self, data: Labelled, labelled: bool) -> Labelled:
         data = data.in_form(self._form)

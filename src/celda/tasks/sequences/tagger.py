@@ -168,13 +168,13 @@ class Tagger(SequenceEstimator):
                 found[index] = tags[place, :length], probabilities[place, :length]
         return [found[place] for place in range(len(data))]
 
-    def read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = True) -> Labelled:
+    def read(self, X: Any, y: Any = None, times: Any = None, *, labelled: bool = True, words: bool = False) -> Labelled:
         """Sequences, and their labels a step where `labelled`. Raises CeldaError where they cannot be used."""
         if isinstance(X, Labelled):
             return X
         if isinstance(X, str | Path | pd.DataFrame):
             columns = {name: getattr(self, name) for name in ("token_col", "label_col", "id_col", "time_col")}
-            data = read_tagged(X, missing=self.missing == "mask", labelled=labelled, **columns)
+            data = read_tagged(X, missing=self.missing == "mask", labelled=labelled, words=words, **columns)
         else:
             data = self._given(X, y, times, labelled)
         self._check_times(times, data)

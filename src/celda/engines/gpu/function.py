@@ -39,7 +39,7 @@ def _gradients(passed: Passed, call: Call, wants: Sequence[bool], upstream: Upst
     rest = swept.adjoint[:, :, [plan.maps.index(m) for m in plan.rest]]
     d_rest = rest.sum((0, 1), dtype=torch.float32).to(rest.dtype)
     found = swept.found | passed.ahead.gradients(told, d_rest)
-    rows = swept.adjoint.view(-1, len(plan.maps) * h)
+    rows = swept.adjoint.flatten(2).flatten(0, 1)
     wanted = _wanted(call, wants)
     for q, block, m, count in plan.program.products:
         if plan.program.is_given(q.operand) or q.weight not in wanted:

@@ -33,7 +33,7 @@ def cell(function: Function | None = None, *, together: Sequence[str] = ()) -> C
     is the output.
 
     `@cell(together=("c", "n", "m"))` says that these states mean something only beside one another, as a number and
-    what it is divided by: `zoneout` and `clip_state` leave them alone.
+    what it is divided by: `zoneout` and `clip_state` leave them alone, and `couple` refuses the gates they share.
     """
     if function is None and together:
         return partial(_traced, together=tuple(together))

@@ -226,7 +226,8 @@ def couple(cell: Cell, gate: str = "i", to: str = "f") -> Cell:
     """One gate is 1 minus another and learns nothing of its own (coupled input and forget gates, Greff et al. 2015).
 
     The weights of `gate` are left out; those of `to` keep their initial biases. The paper keeps the input gate and has
-    f = 1 - i, `couple(cell, "f", "i")`; by default the forget gate is kept, with the bias that it starts with.
+    f = 1 - i, `couple(cell, "f", "i")`; by default the forget gate is kept, with the bias that it starts with. A gate
+    in which states share that mean something only together (`@cell`) is refused.
     """
     _check_cell("couple", cell)
     chosen, other = _gate(cell, gate), _gate(cell, to)

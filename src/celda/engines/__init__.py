@@ -99,11 +99,7 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
 
     Raises CeldaError where the cpu or the gpu engine was asked for by name and cannot run the input.
     """
-    asked = engine
-    if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE") or "auto") != "auto":
-        check_engine(asked, "CELDA_ENGINE")
-    check_engine(asked)
-    if asked == "reference":
+    if (asked := _asked(engine)) == "reference":
         return Plan("reference", f"{_by(engine, asked)} was asked for")
     tensors = (x, *others)
     fused = asked if asked != "auto" else "gpu" if x.is_cuda else "cpu"
@@ -121,6 +117,16 @@ def choose(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> Plan:
     return Plan("reference", f"{unheeded}torch operations in a loop, because {stopped}")
 
 
+def working_dtype(engine: str, like: Tensor) -> torch.dtype:
+    """The dtype in which a layer asked for `engine`, with weights like this one, is computed.
+
+    It is theirs but on a CPU, whose kernels know nothing below float32 and where the reference is slow: half precision
+    is computed there in float32, and rounded at the end.
+    """
+    halves = like.is_cpu and like.dtype in (torch.bfloat16, torch.float16)
+    return torch.float32 if halves and _asked(engine) in ("auto", "cpu") else like.dtype
+
+
 def hindrance(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> str | None:
     """Why the engine "cpu" or "gpu" cannot run the input `x` and what else a call is given; None where it can."""
     return (_gpu_hindrance if engine == "gpu" else _cpu_hindrance)(x, (x, *others))
@@ -129,6 +135,15 @@ def hindrance(engine: str, x: Tensor, others: Sequence[Tensor] = ()) -> str | No
 def interpreted() -> bool:
     """Whether Triton's kernels run in its interpreter, on the CPU: for tests."""
     return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _asked(engine: str) -> str:
+    """The engine that was asked for, by a layer or, where that leaves it open, by the environment."""
+    asked = engine
+    if engine == "auto" and (asked := os.environ.get("CELDA_ENGINE") or "auto") != "auto":
+        check_engine(asked, "CELDA_ENGINE")
+    check_engine(asked)
+    return asked
 
 
 def _by(engine: str, asked: str) -> str:

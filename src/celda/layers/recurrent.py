@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from celda import cells, language
 from celda.checks import suggesting, warn
-from celda.engines import Call, Plan, Result, check_engine, choose, know
+from celda.engines import Call, Plan, Result, check_engine, choose, know, working_dtype
 from celda.errors import CeldaError
 from celda.language import Cell
 from celda.layers import between, doors, inference, packed, structure
@@ -71,7 +72,8 @@ class Recurrent(nn.Module):
     `celda.layers` must have been imported and, for a cell of your own, a layer of it made. `torch.func` and derivatives
     in forward mode are taken through the reference. Under `torch.autocast` an input of float32 or less is taken and
     outputs and states have the dtype of autocast, as with torch.nn.LSTM; in between a layer computes in the dtype of
-    its weights. float64 is left alone.
+    its weights. float64 is left alone. On a CPU a layer of bfloat16 or float16 computes in float32, and rounds what it
+    gives, but by engine="reference".
     """
 
     @suggesting(elsewhere=ELSEWHERE)
@@ -178,6 +180,13 @@ class Recurrent(nn.Module):
             for name, mine in self._names[place].items()
         }
 
+    def _all_weights(self, dtype: torch.dtype) -> list[dict[str, Tensor]]:
+        """What every layer and direction learns, to be computed with in `dtype`."""
+        weights = [self._weights(place) for place in range(len(self._names))]
+        if dtype is self._like.dtype:
+            return weights
+        return [{name: array if array is None else array.to(dtype) for name, array in w.items()} for w in weights]
+
     def reset_parameters(self) -> None:
         """Draw the weights anew, in the order and from the numbers that torch.nn.LSTM would use."""
         for place in range(len(self._names)):
@@ -269,15 +278,17 @@ class Recurrent(nn.Module):
         training: bool,
         start: int = 0,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Every layer and direction over (T, B, I), in the dtype of the weights; under autocast it gives its dtype."""
+        """Every layer and direction over (T, B, I); what it gives has the dtype of autocast, or else of the weights."""
         lower, like = doors.autocast(self._like), self._like
-        if lower is None:
+        inside = working_dtype(self.engine, like)
+        if lower is None and inside is like.dtype:
             return self._layers(x, states, lengths, resets, inputs, training, start)
-        states = states and tuple(state.to(like.dtype) for state in states)
-        inputs = {name: value.to(like.dtype) for name, value in inputs.items()}
+        outside = lower or like.dtype
+        states = states and tuple(state.to(inside) for state in states)
+        inputs = {name: value.to(inside) for name, value in inputs.items()}
         with torch.autocast(like.device.type, enabled=False):
-            y, new = self._layers(x.to(like.dtype), states, lengths, resets, inputs, training, start)
-        return y.to(lower), tuple(state.to(lower) for state in new)
+            y, new = self._layers(x.to(inside), states, lengths, resets, inputs, training, start)
+        return y.to(outside), tuple(state.to(outside) for state in new)
 
     def _layers(
         self,
@@ -289,10 +300,10 @@ class Recurrent(nn.Module):
         training: bool,
         start: int,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Every layer and direction over (T, B, I); see `celda.engines.Call` for what is passed on."""
+        """Every layer and direction over (T, B, I), in its dtype; see `celda.engines.Call` for what is passed on."""
         cell = self.cell if training else self.cell.evaluation
         names, directions = cell.states, len(self._suffixes)
-        weights = [self._weights(place) for place in range(len(self._names))]
+        weights = self._all_weights(x.dtype)
         plan, y = self._plan(x, weights, *(states or ()), *inputs.values()), x
         at_random = training and (cell.draws or self.dropout)
         special = inputs or (start and cell.is_timed) or at_random or self.connections
@@ -327,7 +338,7 @@ class Recurrent(nn.Module):
             outputs = [structure.narrowed(cell, names[0], r.output) for r in results[-directions:]]
             y = torch.cat(outputs, -1) if directions > 1 else outputs[0]
             if layer and self.connections:
-                learned = lambda what, number=layer: getattr(self, f"highway_{what}_l{number}")  # noqa: E731
+                learned = lambda what, number=layer: getattr(self, f"highway_{what}_l{number}").to(x.dtype)  # noqa: E731
                 y = between.connect(self.connections, below, y, learned)
         if self._trace is not None:
             self._trace.record([{n: structure.narrowed(cell, n, r.kept[n]) for n in traced} for r in results])
@@ -357,8 +368,12 @@ class Recurrent(nn.Module):
             x = x.data
         else:
             self._check_input(x)
-        x = x if doors.autocast(self._like) is None else x.to(self._like.dtype)
-        return self._plan(x, [self._weights(place) for place in range(len(self._names))])
+        like = self._like
+        inside = working_dtype(self.engine, like)
+        plan = self._plan(x.to(inside), self._all_weights(inside))
+        if inside is like.dtype:
+            return plan
+        return replace(plan, reason=f"{plan.reason}, in {inside}, and what comes out is rounded to {like.dtype}")
 
     def _plan(self, x: Tensor, weights: Sequence[Mapping[str, Tensor]], *others: Tensor) -> Plan:
         given = list(others)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from celda.engines import Call, Plan, Stream, onlooker
+from celda.engines import Call, Plan, Stream, onlooker, working_dtype
 from celda.errors import CeldaError
 from celda.files import written_aside
 from celda.language import Cell
@@ -127,7 +127,9 @@ class Stepper:
 
     def _hindrance(self) -> str | None:
         """Why a step is a call of the layer, or None where the engine decides."""
-        arrays = self.layer._parameters
+        arrays, dtype = self.layer._parameters, self.layer._like.dtype
+        if working_dtype(self.layer.engine, self.layer._like) is not dtype:
+            return f"its weights are {dtype} and are converted at every call"
         if computed := self._computed():
             return f"{computed[0]} is no parameter, and is computed or looked up anew at every call"
         if any(array is not None and array.is_inference() for array in arrays.values()):

@@ -1,0 +1,119 @@
+"""Layers of bfloat16 and float16 on a CPU: computed in float32 by the fused kernels, rounded at the end."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import celda
+from celda.cells import lstm
+from celda.errors import CeldaError
+from celda.language import weight_drop
+from tests.layers.test_compile import compiled, operators
+from tests.tolerances import TOLERANCES
+
+HALVES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+OPTIONS = {
+    "plain": {},
+    "stack": {"num_layers": 3, "connections": "highway", "dropout": 0.3},
+    "masks": {"num_layers": 2, "zoneout": 0.2, "layer_norm": True, "recurrent_dropout": 0.2},
+    "narrow": {"proj_size": 3, "bidirectional": True, "num_layers": 2},
+    "heads": {"heads": 5},
+    "weights dropped": {"cell": weight_drop(lstm, 0.5)},
+}
+
+
+def make(dtype, engine="auto", cell="lstm", **options):
+    torch.manual_seed(0)
+    return celda.Recurrent(cell, 3, 5, engine=engine, **options).to(dtype)
+
+
+def run(layer, x, **options):
+    """What a layer gives, and all gradients, with a seed of its own."""
+    torch.manual_seed(1)
+    x = x.detach().requires_grad_()
+    y, states = layer(x, **options)
+    given = (y, *states)
+    loss = sum((v.float() * torch.arange(1, v.shape[-1] + 1)).sum() for v in given)
+    return [*given, *torch.autograd.grad(loss, [x, *layer.parameters()])]
+
+
+@HALVES
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("call", [{}, {"lengths": [7, 0, 4]}], ids=["full", "lengths"])
+def test_it_is_the_float32_result_rounded(dtype, name, call):
+    layer = make(dtype, **OPTIONS[name])
+    x = torch.randn(7, 3, 3).to(dtype)
+    ours, exact = run(layer, x, **call), run(copy.deepcopy(layer).float(), x.float(), **call)
+    assert {value.dtype for value in ours} == {dtype}
+    for mine, wanted in zip(ours, exact, strict=True):
+        assert torch.equal(mine, wanted.to(dtype))
+
+
+@HALVES
+def test_the_reference_asked_for_by_name_computes_in_the_dtype_of_the_weights(dtype, monkeypatch):
+    layer, x = make(dtype, engine="reference"), torch.randn(7, 3, 3).to(dtype)
+    close = TOLERANCES["reference", torch.bfloat16]
+    for mine, wanted in zip(run(layer, x), run(copy.deepcopy(layer).float(), x.float()), strict=True):
+        assert mine.dtype == dtype
+        torch.testing.assert_close(mine.float(), wanted, **close)
+    assert "float32" not in str(layer.plan())
+    monkeypatch.setenv("CELDA_ENGINE", "reference")
+    assert make(dtype).plan().engine == "reference"
+
+
+@HALVES
+def test_the_plan_says_so(dtype):
+    plan = make(dtype, num_layers=2, connections="highway").plan()
+    assert plan.engine == "cpu"
+    assert f"in torch.float32, and what comes out is rounded to {dtype}" in plan.reason
+    assert make(dtype, engine="cpu").plan(torch.zeros(2, 3, dtype=dtype)).engine == "cpu"
+    assert "float32" not in str(make(torch.float32).plan())
+
+
+@HALVES
+def test_states_further_inputs_and_packed_batches(dtype):
+    layer = celda.Recurrent("image_rnn", {"x": 3, "image": 2}, 5).to(dtype)
+    x, h, image = torch.randn(7, 3, 3).to(dtype), torch.randn(1, 3, 5).to(dtype), torch.randn(3, 2).to(dtype)
+    y, state = layer(x, h, image=image)
+    exact, last = copy.deepcopy(layer).float()(x.float(), h.float(), image=image.float())
+    assert torch.equal(y, exact.to(dtype))
+    assert torch.equal(state, last.to(dtype))
+    with pytest.raises(CeldaError, match="float32"):
+        layer(x, h.float(), image=image)
+    packed, gru = pack_padded_sequence(x, torch.tensor([7, 4, 2])), celda.GRU(3, 5).to(dtype)
+    assert gru(packed)[0].data.dtype == dtype
+    assert gru.plan(packed).engine == "cpu"
+
+
+@HALVES
+def test_without_gradients_traced_and_step_by_step(dtype):
+    layer, x = make(dtype, num_layers=2), torch.randn(7, 3, 3).to(dtype)
+    exact = copy.deepcopy(layer).float()(x.float())[0]
+    with torch.no_grad(), celda.trace(layer) as t:
+        assert torch.equal(layer(x)[0], exact.to(dtype))
+    assert torch.equal(t["h"][1].to(dtype), exact.to(dtype))
+    stepper = layer.stepper(3)
+    steps = torch.stack([stepper(one) for one in x])
+    assert steps.dtype == dtype
+    assert {state.dtype for state in stepper.state} == {dtype}
+    torch.testing.assert_close(steps.float(), exact, **TOLERANCES["reference", torch.bfloat16])
+    assert f"its weights are {dtype}" in stepper.plan().reason
+
+
+def test_a_compiler_sees_the_operator():
+    layer, x = make(torch.bfloat16), torch.randn(3, 2, 3).bfloat16()
+    program, graphs = compiled(layer)
+    torch.testing.assert_close(program(x), layer(x))
+    assert [operators(g.graph) for g in graphs] == [1]
+
+
+def test_derivatives_of_derivatives():
+    layer = make(torch.bfloat16)
+    x = torch.randn(4, 2, 3).bfloat16().requires_grad_()
+    (once,) = torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
+    (twice,) = torch.autograd.grad(once.float().square().sum(), x)
+    assert twice.dtype == torch.bfloat16
+    assert twice.isfinite().all()
+    assert twice.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +20,30 @@ TEXT_COL, TOKEN_COL = "text", "token"  # what these columns are called where not
 _TABLES = {".csv", ".tsv", ".parquet", ".pq"}
 
 
-def read_classified(
-    source: Source,
-    *,
-    text_col: str,
-    label_col: str,
-    id_col: str,
-    time_col: str | None,
-    missing: bool,
-    labelled: bool,
-    words: bool = False,
-) -> Labelled:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How labelled sequences are read: the columns of a table, by name, and what there must be.
+
+    `word_col` holds a text a row, or a word a step. missing: whether values may be. labelled: whether there must be
+    labels. words: whether a table must hold words, as a model has learnt from.
+    """
+
+    word_col: str
+    label_col: str
+    id_col: str
+    time_col: str | None
+    missing: bool
+    labelled: bool
+    words: bool
+
+
+def read_classified(source: Source, asked: Asked) -> Labelled:
     """Read sequences with a label each: a `.ts` file, a folder of folders, or a table.
 
-    A table with `text_col` holds a text a row; one with `id_col` a step of a series a row; any other a series a row,
-    its steps side by side. missing: whether values may be. labelled: whether there must be labels. words: whether a
-    table must hold texts, as a model has learnt from.
+    A table with a column of texts holds one a row; one with a column of names a step of a series a row; any other a
+    series a row, its steps side by side.
     """
+    text_col, label_col, labelled, missing = asked.word_col, asked.label_col, asked.labelled, asked.missing
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
         if path.is_dir():
@@ -55,7 +63,7 @@ def read_classified(
     raw = read_source(source, header=f"{text_col},{label_col}", row="sequence, or for each step of one")
     if labelled:
         _require(raw, label_col, "labels", "label_col")
-    if words:
+    if asked.words:
         _require_learnt(raw, text_col, "texts")
     if text_col != TEXT_COL:
         _require(raw, text_col, "texts", "text_col")
@@ -65,8 +73,8 @@ def read_classified(
         if pd.api.types.is_numeric_dtype(texts.dtype) or not texts.astype(str).str.contains("[^0-9.,+-]").any():
             raise CeldaError(f"{raw.name}: column {text_col!r} holds numbers, not texts: name another (text_col).")
         inputs, kind = texts.astype(str).tolist(), "text"
-    elif id_col in raw.frame:
-        return _long(raw, label_col, id_col, time_col, missing, labelled, a_step=False)
+    elif asked.id_col in raw.frame:
+        return _long(raw, asked, a_step=False)
     else:
         columns = [str(name) for name in raw.frame.columns if name != label_col]
         if not columns:
@@ -79,34 +87,24 @@ def read_classified(
     return Labelled(kind, inputs, labels, raw.name, notes=tuple(raw.notes), columns=known)  # type: ignore[arg-type]
 
 
-def read_tagged(
-    source: Source,
-    *,
-    token_col: str,
-    label_col: str,
-    id_col: str,
-    time_col: str | None,
-    missing: bool,
-    labelled: bool,
-    words: bool = False,
-) -> Labelled:
-    """Read sequences with a label a step: CoNLL columns, or a table with a row a step, `id_col` naming the sequence.
+def read_tagged(source: Source, asked: Asked) -> Labelled:
+    """Read sequences with a label a step: CoNLL columns, or a table with a row a step and the sequence's name in it.
 
-    A table with `token_col` holds words; in any other all further columns are features of the step. words: whether a
-    table must hold words, as a model has learnt from.
+    A table with a column of words holds these; in any other all further columns are features of the step.
     """
+    token_col, label_col, id_col, labelled = asked.word_col, asked.label_col, asked.id_col, asked.labelled
     path = Path(source).expanduser() if isinstance(source, str | Path) else None
     if path is not None and path.suffix.lower() not in _TABLES and not path.is_dir():
         return read_conll(path, decode(path.name, bytes_of(path)), labelled=labelled)
     raw = read_source(source, header=f"{id_col},{token_col},{label_col}", row="step of a sequence")
     if labelled:
         _require(raw, label_col, "labels", "label_col")
-    if words:
+    if asked.words:
         _require_learnt(raw, token_col, "words")
     if token_col != TOKEN_COL:
         _require(raw, token_col, "words", "token_col")
     if token_col not in raw.frame:
-        return _long(raw, label_col, id_col, time_col, missing, labelled, a_step=True)
+        return _long(raw, asked, a_step=True)
     _refuse_missing(raw, token_col)
     ids, groups = _groups(raw, id_col, None)
     tokens = raw.frame[token_col].astype(str).to_numpy(dtype=object)
@@ -116,21 +114,20 @@ def read_tagged(
     return Labelled("words", inputs, tags, raw.name, ids=ids, notes=tuple(raw.notes))
 
 
-def _long(
-    raw: RawTable, label_col: str, id_col: str, time_col: str | None, missing: bool, labelled: bool, a_step: bool
-) -> Labelled:
-    """A table with a row a step."""
+def _long(raw: RawTable, asked: Asked, a_step: bool) -> Labelled:
+    """A table with a row a step; `a_step`: with a label at each."""
+    label_col, id_col, time_col = asked.label_col, asked.id_col, asked.time_col
     ids, groups = _groups(raw, id_col, time_col)
     columns = [name for name in raw.frame.columns if name not in (label_col, id_col, time_col)]
     if not columns:
         raise CeldaError(f"{raw.name} has no column of features beside {raw.columns_in_words()}: it needs one.")
-    values = _numbers(raw, columns, missing, "token_col" if a_step else "text_col")
+    values = _numbers(raw, columns, asked.missing, "token_col" if a_step else "text_col")
     clocks = None
     if time_col is not None:
         clock = _clock(raw, time_col)
         clocks = [clock[rows] for rows in groups]
     labels = None
-    if labelled:
+    if asked.labelled:
         found = _labels(raw, label_col)
         labels = [found[rows] for rows in groups] if a_step else _one_each(raw, found, groups, ids, label_col)
     inputs = [values[rows] for rows in groups]

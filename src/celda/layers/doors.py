@@ -223,6 +223,23 @@ def check_lengths(lengths: Tensor | Sequence[int], x: Tensor, batch_first: bool)
     return lengths
 
 
+def check_rows(rows: int | Sequence[int] | Tensor, batch: int) -> Tensor:
+    """The numbers of some of `batch` sequences, given as such or by a flag for each, as a tensor of int64."""
+
+    def wanted() -> str:
+        return f"whole numbers from 0 to {batch - 1}, or a torch.bool tensor ({batch},) with one flag a sequence"
+
+    found = _as_tensor("rows", rows, wanted, torch.int64, torch.device("cpu"))
+    if found.dtype == torch.bool and has_shape(found, (batch,)):
+        return found.nonzero().flatten()
+    if found.dtype not in WHOLE or found.dim() > 1:
+        raise CeldaError(f"rows is {found.dtype} {shape(found)}: give {wanted()}.")
+    found = found.to(torch.int64).reshape(-1)
+    if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < batch:
+        raise CeldaError(f"rows go from {int(found.min())} to {int(found.max())}: give {wanted()}.")
+    return found
+
+
 def check_resets(resets: Tensor | Sequence[Sequence[bool]], x: Tensor, batch_first: bool) -> Tensor:
     """Booleans laid out as the steps of the input `x`, on its device."""
 

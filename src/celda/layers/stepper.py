@@ -19,7 +19,7 @@ from celda.errors import CeldaError
 from celda.files import written_aside
 from celda.language import Cell
 from celda.layers import changes, structure
-from celda.layers.doors import as_states, check_further, check_kind, check_states, positive, shape
+from celda.layers.doors import as_states, check_further, check_kind, check_rows, check_states, positive, shape
 
 if TYPE_CHECKING:
     from celda.layers.recurrent import Recurrent
@@ -68,8 +68,16 @@ class Stepper:
     def _leading(self) -> tuple[int, int]:
         return (self.layer.num_layers, self.batch_size)
 
-    def reset(self) -> None:
-        """Forget everything: zero states, step 0."""
+    def reset(self, rows: int | Sequence[int] | Tensor | None = None) -> None:
+        """Forget everything: zero states, step 0.
+
+        With `rows`, the numbers of some sequences or a bool (B,), these alone start anew, another stream in the place
+        of one that has ended: their states are zero, and `steps` counts on.
+        """
+        if rows is not None:
+            anew = check_rows(rows, self.batch_size)
+            self.state = tuple(state.index_fill(1, anew.to(state.device), 0) for state in self._current())
+            return
         self.steps = 0
         cell, hidden = self.layer.cell, self.layer.hidden_size
         zeros = tuple(self.layer._like.new_zeros(*self._leading, cell.units(name, hidden)) for name in cell.states)

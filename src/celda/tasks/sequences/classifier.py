@@ -190,8 +190,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         if isinstance(X, Labelled):
             return X
         if isinstance(X, str | Path) or (isinstance(X, pd.DataFrame) and y is None and self._names_columns(X)):
-            columns = {name: getattr(self, name) for name in ("text_col", "label_col", "id_col", "time_col")}
-            data = read_classified(X, missing=self.missing == "mask", labelled=labelled, words=words, **columns)
+            data = read_classified(X, self._asked(self.text_col, labelled, words))
         else:
             data = self._given(X, y, times, labelled)
         self._check_times(times, data)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from celda import cells
 from celda.data.labelled import Labelled
+from celda.data.labelled_reading import Asked
 from celda.data.padded import Padded
 from celda.data.series import SeriesEncoder
 from celda.data.words import WordEncoder
@@ -191,6 +192,18 @@ class SequenceEstimator(BaseEstimator):
 
     def _loss(self, weights: Tensor | None) -> Callable[[nn.Module, Any], Tensor]:
         raise NotImplementedError
+
+    def _asked(self, word_col: str, labelled: bool, words: bool) -> Asked:
+        """How a file or a table is read with these options."""
+        return Asked(
+            word_col=word_col,
+            label_col=self.label_col,
+            id_col=self.id_col,
+            time_col=self.time_col,
+            missing=self.missing == "mask",
+            labelled=labelled,
+            words=words,
+        )
 
     def _remember(self, X: Any, y: Any, data: Labelled) -> None:
         """Keep of what was learnt from what is asked for later."""

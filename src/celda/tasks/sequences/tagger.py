@@ -173,8 +173,7 @@ class Tagger(SequenceEstimator):
         if isinstance(X, Labelled):
             return X
         if isinstance(X, str | Path | pd.DataFrame):
-            columns = {name: getattr(self, name) for name in ("token_col", "label_col", "id_col", "time_col")}
-            data = read_tagged(X, missing=self.missing == "mask", labelled=labelled, words=words, **columns)
+            data = read_tagged(X, self._asked(self.token_col, labelled, words))
         else:
             data = self._given(X, y, times, labelled)
         self._check_times(times, data)

@@ -60,7 +60,8 @@ def wanting(call: Call) -> Call:
 def parts(call: Call) -> list:
     """The arguments of an operator that stand for a call."""
     lists = [list(call.inputs.values()), list(call.states), list(call.weights.values())]
-    return [call.cell.fingerprint, *lists, call.lengths, call.resets, call.reverse, call.start, ",".join(call.keep)]
+    rest = call.reverse, call.start, ",".join(call.keep), call.bfloat16
+    return [call.cell.fingerprint, *lists, call.lengths, call.resets, *rest]
 
 
 @pytest.fixture

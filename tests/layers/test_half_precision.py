@@ -1,4 +1,7 @@
-"""Layers of bfloat16 and float16 on a CPU: computed in float32 by the fused kernels, rounded at the end."""
+"""Layers of bfloat16 and float16 on a CPU: computed in float32 by the fused kernels, rounded at the end.
+
+Products of bfloat16, where the processor has them, are held to the reference by `tests.contract.test_bfloat16`.
+"""
 
 import copy
 
@@ -8,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import celda
 from celda.cells import lstm
+from celda.engines.cpu import kernels
 from celda.errors import CeldaError
 from celda.language import weight_drop
 from tests.layers.test_compile import compiled, operators
@@ -39,16 +43,53 @@ def run(layer, x, **options):
     return [*given, *torch.autograd.grad(loss, [x, *layer.parameters()])]
 
 
+@pytest.fixture
+def without_products(monkeypatch):
+    monkeypatch.setattr(kernels, "multiplies_bfloat16", lambda cell: False)
+
+
 @HALVES
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("call", [{}, {"lengths": [7, 0, 4]}], ids=["full", "lengths"])
-def test_it_is_the_float32_result_rounded(dtype, name, call):
+def test_it_is_the_float32_result_rounded(dtype, name, call, without_products):
     layer = make(dtype, **OPTIONS[name])
     x = torch.randn(7, 3, 3).to(dtype)
     ours, exact = run(layer, x, **call), run(copy.deepcopy(layer).float(), x.float(), **call)
     assert {value.dtype for value in ours} == {dtype}
     for mine, wanted in zip(ours, exact, strict=True):
         assert torch.equal(mine, wanted.to(dtype))
+
+
+PRODUCTS = pytest.mark.skipif(not kernels.multiplies_bfloat16(lstm), reason="no products of bfloat16")
+
+
+@PRODUCTS
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("call", [{}, {"lengths": [7, 0, 4]}], ids=["full", "lengths"])
+def test_with_products_of_bfloat16_it_is_close_to_that(name, call):
+    layer = make(torch.bfloat16, **OPTIONS[name])
+    x = torch.randn(7, 3, 3).bfloat16()
+    ours, exact = run(layer, x, **call), run(copy.deepcopy(layer).float(), x.float(), **call)
+    for mine, wanted in zip(ours, exact, strict=True):
+        scale = max(1.0, wanted.abs().max().item())
+        torch.testing.assert_close(mine.float(), wanted, rtol=0.05, atol=0.05 * scale)
+
+
+@PRODUCTS
+def test_all_ways_of_a_call_multiply_alike():
+    layer, x = make(torch.bfloat16, num_layers=2), torch.randn(7, 3, 3).bfloat16()
+    trained = layer(x)
+    with torch.no_grad():
+        bound, ragged = layer(x), layer(x, lengths=[7, 7, 7])
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):  # by the operator
+        seen = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = copy.deepcopy(layer).float()(x.float())
+    for other in (bound, ragged, seen, cast):
+        for mine, wanted in zip((other[0], *other[1]), (trained[0], *trained[1]), strict=True):
+            assert torch.equal(mine, wanted)
+    exact = copy.deepcopy(layer).float()(x.float())[0].bfloat16()
+    assert not torch.equal(trained[0], exact)
 
 
 @HALVES
@@ -64,16 +105,18 @@ def test_the_reference_asked_for_by_name_computes_in_the_dtype_of_the_weights(dt
 
 
 @HALVES
-def test_the_plan_says_so(dtype):
+def test_the_plan_says_so(dtype, monkeypatch):
+    monkeypatch.setattr(kernels, "multiplies_bfloat16", lambda cell: True)
     plan = make(dtype, num_layers=2, connections="highway").plan()
     assert plan.engine == "cpu"
-    assert f"in torch.float32, and what comes out is rounded to {dtype}" in plan.reason
+    products = " with products of torch.bfloat16," if dtype is torch.bfloat16 else ""
+    assert f"in torch.float32,{products} and rounded to {dtype} at the end" in plan.reason
     assert make(dtype, engine="cpu").plan(torch.zeros(2, 3, dtype=dtype)).engine == "cpu"
     assert "float32" not in str(make(torch.float32).plan())
 
 
 @HALVES
-def test_states_further_inputs_and_packed_batches(dtype):
+def test_states_further_inputs_and_packed_batches(dtype, without_products):
     layer = celda.Recurrent("image_rnn", {"x": 3, "image": 2}, 5).to(dtype)
     x, h, image = torch.randn(7, 3, 3).to(dtype), torch.randn(1, 3, 5).to(dtype), torch.randn(3, 2).to(dtype)
     y, state = layer(x, h, image=image)
@@ -88,7 +131,7 @@ def test_states_further_inputs_and_packed_batches(dtype):
 
 
 @HALVES
-def test_without_gradients_traced_and_step_by_step(dtype):
+def test_without_gradients_traced_and_step_by_step(dtype, without_products):
     layer, x = make(dtype, num_layers=2), torch.randn(7, 3, 3).to(dtype)
     exact = copy.deepcopy(layer).float()(x.float())[0]
     with torch.no_grad(), celda.trace(layer) as t:

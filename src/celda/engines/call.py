@@ -22,7 +22,8 @@ class Call:
     gradients. `resets` (T, B) bool, False past a sequence's end: a sequence starts anew at that step, with zero states.
     `reverse` runs from the last step to the first; a reset then parts the same two steps. `start` is the value of
     `time()` at the first step. `keep` names the gates and states whose values are wanted at every step; gradients go
-    through those of states.
+    through those of states. With `bfloat16`, matrices and what they multiply may be rounded to it; sums and all else
+    are float32, as the tensors.
     """
 
     cell: Cell
@@ -34,6 +35,7 @@ class Call:
     reverse: bool = False
     start: int = 0
     keep: tuple[str, ...] = ()
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True)

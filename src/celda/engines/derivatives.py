@@ -40,18 +40,20 @@ class Frame(NamedTuple):
     reverse: bool
     start: int
     keep: tuple[str, ...]
+    bfloat16: bool
 
     @staticmethod
     def of(call: Call) -> Frame:
         """The frame of a call."""
-        return Frame(call.cell, tuple(call.inputs), tuple(call.weights), call.reverse, call.start, call.keep)
+        rest = call.reverse, call.start, call.keep, call.bfloat16
+        return Frame(call.cell, tuple(call.inputs), tuple(call.weights), *rest)
 
     def filled(self, tensors: Sequence[Tensor], lengths: Tensor | None, resets: Tensor | None) -> Call:
         """The call with these inputs, states and weights, in this order."""
         i, s = len(self.inputs), len(self.inputs) + len(self.cell.states)
         inputs = dict(zip(self.inputs, tensors[:i], strict=True))
         weights = dict(zip(self.weights, tensors[s:], strict=True))
-        rest = lengths, resets, self.reverse, self.start, self.keep
+        rest = lengths, resets, self.reverse, self.start, self.keep, self.bfloat16
         return Call(self.cell, inputs, tuple(tensors[i:s]), weights, *rest)
 
 

@@ -24,11 +24,11 @@ from celda.language import Cell
 
 _CALL = (
     "str cell, Tensor[] inputs, Tensor[] states, Tensor[] weights, Tensor? lengths, Tensor? resets, bool reverse, "
-    "SymInt start, str keep"
+    "SymInt start, str keep, bool bfloat16"
 )
 PLAIN = frozenset({Tensor, torch.nn.Parameter})
 TRACED = (FakeTensor, FunctionalTensor)  # kinds of tensor that hold no numbers: a model is being traced
-_PARTS = 9  # of a call, as they are above
+_PARTS = 10  # of a call, as they are above
 _cells: dict[str, Cell] = {}
 
 torch.library.define(
@@ -77,6 +77,7 @@ def run(call: Call) -> Result:
         call.reverse,
         call.start,
         ",".join(call.keep),
+        call.bfloat16,
         training,
     )
     return Result(output, last.unbind(), dict(zip(call.keep, kept.unbind(), strict=True)) if call.keep else {})
@@ -92,6 +93,7 @@ def _call(
     reverse: bool,
     start: int,
     keep: str,
+    bfloat16: bool,
 ) -> Call:
     """The call that an operator was given."""
     if cell not in _cells:
@@ -113,6 +115,7 @@ def _call(
         reverse,
         start,
         tuple(keep.split(",")) if keep else (),
+        bfloat16,
     )
 
 

@@ -96,6 +96,12 @@ class ForwardProgram:
         return _grouped(self.patterned)
 
     @cached_property
+    def multiplied(self) -> tuple[str, ...]:
+        """The states that a product multiplies as they are."""
+        operands = {product.operand: None for stage in self.stages for product in stage.products}
+        return tuple(node.name for node in operands if node.op == "state")
+
+    @cached_property
     def products(self) -> tuple[tuple[Product, int, int, int], ...]:
         """Every product as (product, first block, first map, how many) wherever blocks and maps go on together."""
         return tuple((q, *run) for stage in self.stages for q in stage.products for run in self._runs(q))

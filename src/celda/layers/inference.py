@@ -21,12 +21,13 @@ def bound(
     hidden_size: int,
     directions: int,
     keep: tuple[str, ...] = (),
+    bfloat16: bool = False,
 ) -> list[Bound] | None:
     """The engine's passes over batches like `x` (T, B, I), a layer and direction each; None where it has none."""
     (steps, batch, width), found = x.shape, []
     for place, arrays in enumerate(weights):
         sizes = steps, batch, width if place < directions else hidden_size * directions
-        one = plan.bound(cell, sizes, hidden_size, x.dtype, tuple(arrays), place % directions == 1, keep)
+        one = plan.bound(cell, sizes, hidden_size, x.dtype, tuple(arrays), place % directions == 1, keep, bfloat16)
         if one is None:
             return None
         found.append(one)

@@ -73,7 +73,8 @@ class Recurrent(nn.Module):
     in forward mode are taken through the reference. Under `torch.autocast` an input of float32 or less is taken and
     outputs and states have the dtype of autocast, as with torch.nn.LSTM; in between a layer computes in the dtype of
     its weights. float64 is left alone. On a CPU a layer of bfloat16 or float16 computes in float32, and rounds what it
-    gives, but by engine="reference".
+    gives, but by engine="reference". Where bfloat16 is asked for, by weights or by autocast, and the processor can
+    multiply in it, the products of the cell are of bfloat16, summed up in float32; those of weights' gradients are not.
     """
 
     @suggesting(elsewhere=ELSEWHERE)
@@ -287,7 +288,8 @@ class Recurrent(nn.Module):
         states = states and tuple(state.to(inside) for state in states)
         inputs = {name: value.to(inside) for name, value in inputs.items()}
         with torch.autocast(like.device.type, enabled=False):
-            y, new = self._layers(x.to(inside), states, lengths, resets, inputs, training, start)
+            low = outside is torch.bfloat16
+            y, new = self._layers(x.to(inside), states, lengths, resets, inputs, training, start, low)
         return y.to(outside), tuple(state.to(outside) for state in new)
 
     def _layers(
@@ -299,6 +301,7 @@ class Recurrent(nn.Module):
         inputs: Mapping[str, Tensor],
         training: bool,
         start: int,
+        bfloat16: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Every layer and direction over (T, B, I), in its dtype; see `celda.engines.Call` for what is passed on."""
         cell = self.cell if training else self.cell.evaluation
@@ -309,7 +312,7 @@ class Recurrent(nn.Module):
         special = inputs or (start and cell.is_timed) or at_random or self.connections
         traced = tuple(cell.named) if self._trace is not None else ()
         if not (torch.is_grad_enabled() or special or lengths is not None or resets is not None):
-            passes = inference.bound(plan, cell, x, weights, self.hidden_size, directions, traced)
+            passes = inference.bound(plan, cell, x, weights, self.hidden_size, directions, traced, bfloat16)
             if passes is not None:
                 y, new, kept = inference.run(passes, x, states, weights, directions)
                 if self._trace is not None:
@@ -333,7 +336,7 @@ class Recurrent(nn.Module):
                 drawn = given | draw(plan, cell, x, self.hidden_size) if cell.masks and training else given
                 used = structure.whole(cell, weights[place], self.hidden_size)
                 used = drop_weights(cell, used) if training else used
-                call = Call(cell, drawn, first, used, lengths, resets, direction == 1, start, keep)
+                call = Call(cell, drawn, first, used, lengths, resets, direction == 1, start, keep, bfloat16)
                 results.append(plan.run(call))
             outputs = [structure.narrowed(cell, names[0], r.output) for r in results[-directions:]]
             y = torch.cat(outputs, -1) if directions > 1 else outputs[0]
@@ -370,10 +373,12 @@ class Recurrent(nn.Module):
             self._check_input(x)
         like = self._like
         inside = working_dtype(self.engine, like)
-        plan = self._plan(x.to(inside), self._all_weights(inside))
-        if inside is like.dtype:
+        plan, outside = self._plan(x.to(inside), self._all_weights(inside)), doors.autocast(like) or like.dtype
+        if inside is outside:
             return plan
-        return replace(plan, reason=f"{plan.reason}, in {inside}, and what comes out is rounded to {like.dtype}")
+        products = outside is torch.bfloat16 and plan.multiplies_bfloat16(self.cell)
+        how = f"in {inside}, with products of torch.bfloat16," if products else f"in {inside},"
+        return replace(plan, reason=f"{plan.reason}, {how} and rounded to {outside} at the end")
 
     def _plan(self, x: Tensor, weights: Sequence[Mapping[str, Tensor]], *others: Tensor) -> Plan:
         given = list(others)

@@ -12,7 +12,7 @@ import torch
 
 from celda.cells import CELLS
 from celda.engines import forks, reference
-from celda.engines.cpu import kernels, launches, passes, prepare, products, sweeps
+from celda.engines.cpu import kernels, launches, prepare, products, sweeps
 from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.layout import plain
 from tests.calls import random_call
@@ -199,8 +199,8 @@ def test_processors_with_other_vectors(monkeypatch, chosen, vector_bytes, hidden
     """LLVM makes two of a vector that is too long for the processor.
 
     Six unit blocks are left over by tiles of four, and cut into two and three: that is by which stage they are in."""
-    shape = lambda dtype, hidden: Shape.of(kernels.DTYPES[dtype], vector_bytes // dtype.itemsize, 16, hidden)  # noqa: E731
-    monkeypatch.setattr(passes, "shape_of", shape)
+    shape = lambda dtype, *sizes: Shape.of(kernels.DTYPES[dtype], vector_bytes // dtype.itemsize, 16, *sizes)  # noqa: E731
+    monkeypatch.setattr(kernels, "shape_of", shape)
     for batch in (1, 3, 8):
         lengths = torch.arange(batch) % 4
         call = random_call(chosen, steps=3, batch=batch, hidden=hidden, lengths=lengths, reverse=True)

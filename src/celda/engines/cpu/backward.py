@@ -37,7 +37,8 @@ class BackwardKernel:
     """Emits `kernel(slot, slots, arguments)`: `count` steps from `last` down, numbered as the forward kernel ran them.
 
     A sweep may be cut into spans. `adjoint` receives dL/d(linear map), (rows, maps, H), of the span's steps, and holds
-    that of the step after them, with `n_after` rows from `base_after` on. `carried_<state>` (batch, padded)
+    that of the step after them, with `n_after` rows from `base_after` on; where products are of pairs, `pairs` (rows,
+    maps, padded) holds the same as bfloat16. `carried_<state>` (batch, padded)
     comes with dL/d(state after the last step) and, after the span with step 0, goes with dL/d(initial state). `sums`
     (parts, maps + vectors, padded) adds up what is a sum over all rows, the gradients of biases and vectors; by part,
     so that its bits do not depend on how many threads came. `kept` are the states whose values at every step have
@@ -49,7 +50,7 @@ class BackwardKernel:
     ) -> None:
         self.program, self.shape, self.record, self.resets, self.kept = program, shape, record, resets, kept
         cell = program.cell
-        names = [*NUMBERS, *SPAN, *ADDRESSES]
+        names = [*NUMBERS, *SPAN, *ADDRESSES] + ["pairs"] * shape.pairs
         names += [f"carried_{s}" for s in cell.states] + [f"first_{s}" for s in cell.states]
         names += [f"vector_{name}" for name in (*program.vectors, *cell.constants)] + read_names(len(program.read))
         self.targets = tuple(s for s in cell.states if program.carry[s])
@@ -134,9 +135,10 @@ class BackwardKernel:
         shapes = self.shape.tiles(columns, number in self.program.grouped)
         buffer = b.alloca(e.scalar, size=max(most * units for units, most in shapes) * columns * lanes)
         buffer.align = 64
-        hidden = f.number("hidden")
+        pairs = self.shape.pairs
+        pitch, hidden = f.terms("padded") if pairs else f.number("hidden"), f.terms("hidden")
         base = f.at["base"] if number else f.at["after"]
-        adjoint, row_size = f.address("adjoint"), b.mul(hidden, I64(len(self.program.maps)))
+        adjoint, row_size = f.address("pairs" if pairs else "adjoint"), b.mul(pitch, I64(len(self.program.maps)))
         panels = [f.address(f"panel_{number}_{q}") for q in range(len(products))]
         if wanted := self.program.stages[number].statistics:
             find = partial(statistics.find, f, wanted, self.program, partial(self._row, f), f.at["r0"], f.at["r1"])
@@ -151,7 +153,7 @@ class BackwardKernel:
                         first, reached = f.reached(f"reach_{number}_{together[0]}", j, units)
                     whole, done = sum(count for _, count in runs), 0
                     for m, count in runs:
-                        column = b.add(b.mul(hidden, I64(m)), first)
+                        column = b.add(b.mul(pitch, I64(m)), first)
                         pointers = [
                             e.at(adjoint, b.mul(b.add(base, b.add(r, I64(i))), row_size), column) for i in range(n)
                         ]
@@ -160,7 +162,7 @@ class BackwardKernel:
                         take = [(e.at(panels[q], skipped), [u * columns + q for u in range(units)]) for q in together]
                         depth = b.mul(hidden, I64(count)) if reached is None else reached
                         depth = b.mul(f.at["multiply"], depth)
-                        acc, done = tile(e, acc, pointers, take, depth, units * columns), done + count
+                        acc, done = tile(e, acc, pointers, take, depth, units * columns, pairs), done + count
                 for place, value in enumerate(acc):
                     e.store(value, e.at(buffer, place * lanes))
                 given = [f.at[x] for x in ("part", "s", "t", "base", "before", "n_before")]
@@ -189,6 +191,8 @@ class BackwardKernel:
         found: dict[object, tuple[tuple[tuple[int, int], ...], list[int]]] = {}
         for q, product in enumerate(products):
             runs = self.program.runs(product)
+            if self.shape.pairs and not self.shape.whole:  # the last pair of a map is filled up
+                runs = tuple((m + k, 1) for m, count in runs for k in range(count))
             if self.program.pattern(product):
                 found[product] = tuple((m + k, 1) for m, count in runs for k in range(count)), [q]
             else:
@@ -327,13 +331,19 @@ class BackwardKernel:
             if program.level[node] == number:
                 stores.append((value(node), scratch(node)))
         summed: list[tuple[int, ir.Value]] = []
+
+        def store_adjoint(k: int, new: ir.Value) -> None:
+            f.masked_store(new, e.at(f.address("adjoint"), f.plane(row, maps, k, "hidden"), lane), mask)
+            if self.shape.pairs:
+                new = new if mask is None else b.select(mask, new, zero)
+                e.store_rounded(new, f.address("pairs"), b.add(f.plane(row, maps, k), lane))
+
         for k, m in enumerate(program.maps):
             wanted = program.gradient.maps.get(m)
-            place = e.at(f.address("adjoint"), f.plane(row, maps, k, "hidden"), lane)
             if wanted is None and number == 0:
-                f.masked_store(zero, place, mask)
+                store_adjoint(k, zero)
             elif wanted is not None and program.level[wanted] == number:
-                f.masked_store(value(wanted), place, mask)
+                store_adjoint(k, value(wanted))
                 summed.append((k, value(wanted)))
         for name, node in program.below.items():
             if program.level[node] == number:

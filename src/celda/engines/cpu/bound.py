@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from celda.engines.cpu import pool
-from celda.engines.cpu.kernels import forward_program, hoists, shape_of
+from celda.engines.cpu.given import multiplied
+from celda.engines.cpu.kernels import forward_program, hoists, shape_for
 from celda.engines.cpu.launches import forward_launches
 from celda.engines.cpu.layout import plain
 from celda.engines.cpu.shield import shielded
@@ -49,9 +50,11 @@ class Bound:
         arrays: tuple[str, ...],
         reverse: bool,
         keep: tuple[str, ...],
+        bfloat16: bool,
     ) -> None:
         steps, batch, width = sizes
-        shape, self._program = shape_of(dtype, hidden), forward_program(cell, tuple(cell.named[n] for n in keep), False)
+        self._program = forward_program(cell, tuple(cell.named[n] for n in keep), False)
+        self._shape = shape = shape_for(cell, dtype, hidden, bfloat16)
         self._kept = {name: self._program.record.index(cell.named[name]) for name in keep}
         self._layout = layout = plain(steps, batch, hidden, shape.lanes, reverse)
         self._hoist = hoists(self._program, batch)
@@ -78,7 +81,8 @@ class Bound:
         rows = x.resolve_neg().contiguous().view(layout.rows, -1)
         output = pool.empty(x, layout.steps, layout.batch, layout.hidden)
         ahead = pool.lease((self._ahead,), x.dtype) if self._hoist else None
-        values = {"given_0": rows.data_ptr(), "output": output.data_ptr(), "record": 0, "time": 0}
+        (factors,) = multiplied([rows], self._shape)
+        values = {"given_0": factors.data_ptr(), "output": output.data_ptr(), "record": 0, "time": 0}
         values["hoisted"] = 0 if ahead is None else ahead.tensor.data_ptr()
         if self._operands:
             operands = x.new_empty(len(self._operands), layout.batch, layout.padded)
@@ -107,6 +111,9 @@ def bound(
     arrays: tuple[str, ...],
     reverse: bool,
     keep: tuple[str, ...],
+    bfloat16: bool,
 ) -> Bound | None:
     """Passes of a cell with `hidden` units over (T, B, width) = `sizes`; None where it needs more than its input."""
-    return Bound(cell, sizes, hidden, dtype, arrays, reverse, keep) if Bound.serves(cell) else None
+    if not Bound.serves(cell):
+        return None
+    return Bound(cell, sizes, hidden, dtype, arrays, reverse, keep, bfloat16)

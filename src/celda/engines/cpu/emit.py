@@ -16,6 +16,19 @@ SPINS = 200  # some ten microseconds: about as long as threads in step wait for 
 Value: TypeAlias = ir.Value
 
 
+class _BFloat(ir.Type):
+    """The 16-bit half of a float32, which llvmlite does not name."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat)
+
+
 class Emit:
     """Emits the code of one function: `dtype` is "float32" or "float64", a vector has `lanes` elements of it.
 
@@ -85,6 +98,21 @@ class Emit:
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """a * b + c, rounded once."""
         return self.intrinsic("fma", a, b, c)
+
+    def dot(self, a: Value, b: Value, c: Value) -> Value:
+        """c, and in each lane the products of the two bfloat16 that a and b hold there; see `paired`."""
+        pairs = [self.b.bitcast(value, ir.VectorType(_BFloat(), 2 * self.lanes)) for value in (a, b)]
+        return self.call("llvm.x86.avx512bf16.dpbf16ps.512", self.vector, c, *pairs)
+
+    def rounded(self, a: Value) -> Value:
+        """A vector of float32 as bfloat16, half as long."""
+        return self.b.fptrunc(a, ir.VectorType(_BFloat(), self.lanes))
+
+    def paired(self, first: Value, second: Value) -> Value:
+        """Two vectors as bfloat16 in one: a lane holds a pair, that of the first in its lower half."""
+        bits = [self.b.bitcast(self.rounded(a), ir.VectorType(ir.IntType(16), self.lanes)) for a in (first, second)]
+        low, high = (self.b.zext(half, self.ivector) for half in bits)
+        return self.b.bitcast(self.b.or_(low, self.b.shl(high, self.iconst(16))), self.vector)
 
     def minimum(self, a: Value, b: Value) -> Value:
         """a where a < b, else b, and so `b` where either is NaN: one instruction."""
@@ -168,6 +196,11 @@ class Emit:
     def store(self, value: Value, pointer: Value) -> None:
         """Store a vector at `pointer`, which need not be aligned to more than an element."""
         self.b.store(value, self.b.bitcast(pointer, self.vector.as_pointer()), align=self.bytes)
+
+    def store_rounded(self, value: Value, base: Value, offset: Value) -> None:
+        """Store a vector as bfloat16, `offset` of these after `base`."""
+        pointer = self.b.gep(base, [offset], source_etype=ir.IntType(16))
+        self.b.store(self.rounded(value), pointer, align=2)
 
     def load_scalar(self, pointer: Value) -> Value:
         """The element at `pointer`."""

@@ -50,8 +50,15 @@ class ForwardKernel:
         names += read_names(len(program.read))
         names += [f"operand_{k}" for k in range(len(program.operands))] + ["operand_moves"]
         names += [f"panel_{s}_{p}" for s, stage in enumerate(program.stages) for p in range(len(stage.products))]
-        names += [f"reach_{s}_{p}" for s, p, _ in program.patterned]
+        names += [f"reach_{s}_{p}" for s, p, _ in program.patterned] + self.pairs
         self.arguments = Arguments(names)
+
+    @property
+    def pairs(self) -> list[str]:
+        """The names of what is multiplied besides what is given, as bfloat16, where products are of pairs."""
+        program = self.program
+        states = [f"pairs_{state}" for state in program.multiplied]
+        return states + [f"pairs_{k}" for k in range(len(program.operands))] if self.shape.pairs else []
 
     def module(self) -> ir.Module:
         """The kernel as a module of its own."""
@@ -132,7 +139,7 @@ class ForwardKernel:
                             row = b.select(still, b.urem(row, f.number("batch")), row)
                             pointers.append(e.at(f.address(f"given_{k}"), b.mul(row, stride)))
                         panel = self._panel(f, number, stage, p, j, stride)
-                        acc = tile(e, acc, pointers, [(panel, take)], stride, width)
+                        acc = tile(e, acc, pointers, [(panel, take)], stride, width, self.shape.pairs)
                     for q in range(n):
                         for u in range(units):
                             for c in reached:
@@ -205,7 +212,7 @@ class ForwardKernel:
                         first, depth = f.reached(f"reach_{number}_{stage.products.index(p)}", j, units)
                         base, panel = e.at(base, first), e.at(panel, b.mul(first, I64(len(take) * lanes)))
                     pointers = [e.at(base, b.mul(b.add(r, I64(q)), stride)) for q in range(n)]
-                    acc = tile(e, acc, pointers, [(panel, take)], depth, units * columns)
+                    acc = tile(e, acc, pointers, [(panel, take)], depth, units * columns, self.shape.pairs)
                 for k, value in enumerate(acc):
                     e.store(value, e.at(buffer, k * lanes))
                 given = [f.at[name] for name in ("s", "t", "base")]
@@ -225,15 +232,17 @@ class ForwardKernel:
     def _rows(self, f: Function, operand: Node) -> tuple[ir.Value, ir.Value, ir.Value]:
         """Where an operand's row 0 of the step lies, the distance of its rows, and its width."""
         e, b, program = f.e, f.e.b, self.program
-        padded, hidden = f.number("padded"), f.number("hidden")
+        padded, hidden = f.number("padded"), f.terms("hidden")
         if operand in program.given:
-            k = program.given.index(operand)
-            stride = f.number(f"given_{k}_stride")
-            skipped = b.mul(f.at["base"], f.number(f"given_{k}_moves"))
-            return e.at(f.address(f"given_{k}"), b.mul(skipped, stride)), stride, stride
+            place = program.given.index(operand)
+            stride = f.number(f"given_{place}_stride")
+            skipped = b.mul(f.at["base"], f.number(f"given_{place}_moves"))
+            return e.at(f.address(f"given_{place}"), b.mul(skipped, stride)), stride, stride
+        k = operand.name if operand.op == "state" else program.operands.index(operand)
+        if self.shape.pairs:
+            return self._pairs(f, k, f.at["s"]), f.terms("padded"), hidden
         if operand.op == "state":
             return self._state(f, operand.name, f.at["s"]), padded, hidden
-        k = program.operands.index(operand)
         skipped = b.mul(f.at["base"], f.number("operand_moves"))
         return e.at(f.address(f"operand_{k}"), b.mul(skipped, padded)), padded, hidden
 
@@ -242,6 +251,14 @@ class ForwardKernel:
         b = f.e.b
         turn = b.mul(b.and_(s, I64(1)), b.mul(f.number("batch"), f.number("padded")))
         return f.e.at(f.address(f"state_{name}"), turn)
+
+    def _pairs(self, f: Function, k: str | int, s: ir.Value) -> ir.Value:
+        """The buffer of what is multiplied as bfloat16, an operand by its number or a state before step `s`."""
+        address = f.address(f"pairs_{k}")
+        if not isinstance(k, str):
+            return address
+        turn = f.e.b.mul(f.e.b.and_(s, I64(1)), f.e.b.mul(f.number("batch"), f.terms("padded")))
+        return f.e.at(address, turn)
 
     def _epilogue(self, number: int, stage: ForwardStage) -> ir.Function:
         """The point-wise work of a stage on the vectors of a tile."""
@@ -290,6 +307,7 @@ class ForwardKernel:
 
         mine = lambda node: program.stage_of(node) == number  # noqa: E731
         stores: list[tuple[ir.Value, ir.Value]] = []
+        rounded: list[tuple[ir.Value, ir.Value]] = []
         for node in program.crossing:
             if mine(node):
                 stores.append((value(node), e.at(self._crossed(f, node, f.at["r"]), lane)))
@@ -297,6 +315,8 @@ class ForwardKernel:
             if mine(node):
                 moved = b.add(b.mul(f.at["base"], f.number("operand_moves")), f.at["r"])
                 stores.append((value(node), e.at(f.address(f"operand_{k}"), b.mul(moved, padded), lane)))
+                if self.shape.pairs:
+                    rounded.append((value(node), self._pairs(f, k, f.at["s"])))
         for k, node in enumerate(program.record):
             if mine(node):
                 there = f.plane(row, len(program.record), k)
@@ -313,5 +333,9 @@ class ForwardKernel:
                 goes_on = b.fcmp_unordered("!=", e.load_scalar(e.at(f.address("carry"), at)), e.number(0.0))
                 new = b.select(goes_on, new, e.const(0.0))
             stores.append((new, e.at(self._state(f, state, after), here)))
+            if self.shape.pairs and state in program.multiplied:
+                rounded.append((new, self._pairs(f, state, after)))
         for new, there in stores:
             e.store(new, there)
+        for new, base in rounded:  # what fills a vector up has a part in the last pair
+            e.store_rounded(new if mask is None else b.select(mask, new, e.const(0.0)), base, here)

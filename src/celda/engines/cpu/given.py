@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from celda.engines.call import Call
+from celda.engines.cpu.kernel import Shape
 from celda.engines.cpu.layout import Layout, plainly
 from celda.engines.cpu.shield import shielded
 from celda.engines.operations import TORCH
@@ -21,6 +23,13 @@ from celda.language.expression import Node
 def given(program: ForwardProgram, call: Call, layout: Layout) -> list[Tensor]:
     """All that the program is given: (rows, width) each, or (B, width) what a dense batch has constant over time."""
     return [_rows(node, call.inputs, call.start, layout) for node in program.given]
+
+
+def multiplied(given: list[Tensor], shape: Shape) -> list[Tensor]:
+    """What is given as the kernel multiplies it: as it is, or in pairs of bfloat16; see `Shape`."""
+    if not shape.pairs:
+        return given
+    return [F.pad(value, (0, value.shape[1] % 2)).bfloat16() for value in given]
 
 
 def by_unit(program: ForwardProgram, call: Call) -> list[Tensor]:

@@ -26,7 +26,9 @@ CHAINS = 8  # sums that must go on side by side: multipliers times the steps tha
 class Shape:
     """The machine's vectors and how a layer's units fill them: what the code of a kernel depends on, besides its cell.
 
-    A layer has `blocks` unit blocks of `lanes` units, the last of which is full if `whole`.
+    A layer has `blocks` unit blocks of `lanes` units, the last of which is full if `whole`. With `pairs`, products are
+    of bfloat16: what is multiplied lies in pairs, an element of a panel or of a row holds two terms that follow one
+    another, and the last one may be half empty.
     """
 
     dtype: str
@@ -34,12 +36,21 @@ class Shape:
     registers: int
     blocks: int = 4
     whole: bool = False
+    pairs: bool = False
 
     @staticmethod
-    def of(dtype: str, lanes: int, registers: int, hidden: int) -> Shape:
+    def of(dtype: str, lanes: int, registers: int, hidden: int, pairs: bool = False) -> Shape:
         """The shape for `hidden` units; layers whose code would be the same have the same one."""
         blocks = -(-hidden // lanes)
-        return Shape(dtype, lanes, registers, blocks if blocks < 4 else 4 + blocks % 12, hidden % lanes == 0)
+        return Shape(dtype, lanes, registers, blocks if blocks < 4 else 4 + blocks % 12, hidden % lanes == 0, pairs)
+
+    def terms(self, count: int) -> int:
+        """How many elements hold so many terms of a product."""
+        return -(-count // 2) if self.pairs else count
+
+    def filled(self, count: int) -> int:
+        """So many elements, filled up to whole vectors."""
+        return -(-count // self.lanes) * self.lanes
 
     def units(self, columns: int, grouped: bool = False) -> int:
         """How many unit blocks a tile takes at once: about `UNITS` vectors, and none left over if possible.
@@ -154,6 +165,11 @@ class Function:
     def sequence(self, r: ir.Value) -> ir.Value:
         """The caller's number of the r-th sequence of the layout."""
         return self.whole(self.address("order"), r)
+
+    def terms(self, name: str) -> ir.Value:
+        """How many elements hold as many terms of a product as a number of the argument block says."""
+        number = self.number(name)
+        return self.e.b.lshr(self.e.b.add(number, I64(1)), I64(1)) if self.shape.pairs else number
 
     def _times(self, name: str, factor: int) -> ir.Value:
         """A multiple of a number of the argument block, computed once, where the function begins."""
@@ -270,14 +286,20 @@ class Function:
 
 
 def tile(
-    e: Emit, acc: list, rows: list, panels: Sequence[tuple[ir.Value, Sequence[int]]], depth: ir.Value, width: int
+    e: Emit,
+    acc: list,
+    rows: list,
+    panels: Sequence[tuple[ir.Value, Sequence[int]]],
+    depth: ir.Value,
+    width: int,
+    pairs: bool = False,
 ) -> list:
     """acc[row][column] += rows[row][k] * panel[k][column] over k < depth: the register tile everything stands on.
 
     `rows` are pointers and `acc` is a flat list, `width` vectors a row. Each panel has its columns and holds as many
-    vectors a k: vector v goes to column `columns[v]`.
+    vectors a k: vector v goes to column `columns[v]`. With `pairs` each k is two terms; see `Shape`.
     """
-    lanes = e.vector.count
+    lanes, multiply = e.vector.count, e.dot if pairs else e.fma
     touched = [q * width + c for q in range(len(rows)) for _, columns in panels for c in columns]
 
     def body(k: ir.Value, carried: Sequence[ir.Value]) -> list[ir.Value]:
@@ -288,7 +310,7 @@ def tile(
         count = len(weights)
         for q, row in enumerate(rows):
             a = e.broadcast(e.load_scalar(e.at(row, k)))
-            out += [e.fma(a, weights[v], carried[q * count + v]) for v in range(count)]
+            out += [multiply(a, weights[v], carried[q * count + v]) for v in range(count)]
         return out
 
     carried: Sequence[ir.Value] = [acc[p] for p in touched]

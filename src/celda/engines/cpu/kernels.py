@@ -26,10 +26,24 @@ FEW, LARGE = 12, 2**18  # rows a thread has in a step, and weights
 
 
 @cache
-def shape_of(dtype: torch.dtype, hidden: int) -> Shape:
-    """This machine's vectors of a dtype, for a layer of `hidden` units."""
+def shape_of(dtype: torch.dtype, hidden: int, pairs: bool = False) -> Shape:
+    """This machine's vectors of a dtype, for a layer of `hidden` units; with `pairs` it multiplies bfloat16."""
     host, name = machine.host(), DTYPES[dtype]
-    return Shape.of(name, host.lanes(name), host.registers, hidden)
+    return Shape.of(name, host.lanes(name), host.registers, hidden, pairs)
+
+
+def shape_for(cell: Cell, dtype: torch.dtype, hidden: int, bfloat16: bool) -> Shape:
+    """That of a call, which may ask for products of bfloat16."""
+    return shape_of(dtype, hidden, bfloat16 and multiplies_bfloat16(cell))
+
+
+def multiplies_bfloat16(cell: Cell) -> bool:
+    """Whether the kernels of a cell can multiply in bfloat16: on a processor that can, if every unit sees all others.
+
+    Where a unit sees some, those need not begin with the first of a pair.
+    """
+    host = machine.host()
+    return host.vector_bytes == 64 and host.has("avx512bf16") and not cell.is_structured
 
 
 @lru_cache(CELLS)

@@ -220,14 +220,17 @@ def forward_launches(
     sizes = {f"state_{state}": 2 * b * p for state in cell.states} | _statistics(program, b, shape)
     sizes |= {"bias": len(program.maps) * p, "scratch": b * len(program.crossing) * p}
     sizes |= {f"vector_{name}": p for name in program.cell_vectors}
+    if shape.pairs:
+        sizes |= {f"pairs_{state}": 2 * shape.filled(b * p // 2) for state in program.multiplied}
+        sizes |= {f"pairs_{k}": shape.filled(b * p // 2) for k in range(len(program.operands))}
     panels = []
     for s, stage in enumerate(program.stages):
         units = shape.units(max(len(stage.maps), 1), s in program.grouped)
         for k, q in enumerate(stage.products):
             depth = widths[program.given.index(q.operand)] if q.operand in program.given else h
             panels.append((f"panel_{s}_{k}", q.weight, depth, q.blocks, units))
-            sizes[panels[-1][0]] = p * len(q.blocks) * depth
-    constants = {f"given_{k}_stride": width for k, width in enumerate(widths)}
+            sizes[panels[-1][0]] = p * len(q.blocks) * shape.terms(depth)
+    constants = {f"given_{k}_stride": shape.terms(width) for k, width in enumerate(widths)}
     constants |= {f"given_{k}_moves": int(moving) for k, moving in enumerate(moves)} | {"operand_moves": int(training)}
     size = 8 if shape.dtype == "float64" else 4
     ahead = hoist * len(program.maps) * h * sum(widths)
@@ -238,6 +241,8 @@ def forward_launches(
         for state in cell.states:
             for turn in range(2 if ragged else 1):
                 jobs.rows(address[f"state_{state}"] + turn * b * p * size, f"{state} at 0", b)
+                if shape.pairs and state in program.multiplied:
+                    jobs.pairs(address[f"pairs_{state}"] + turn * b * p * size // 2, f"{state} at 0", b)
         for name in program.cell_vectors:
             jobs.rows(address[f"vector_{name}"], name, 1)
         for name, weight, depth, blocks, units in panels:
@@ -279,7 +284,7 @@ def sweep_launches(program: ForwardProgram, kind: Kind, shape: Shape, slots: int
             terms = back.terms(product)
             blocks = tuple(term.block for term in terms)
             panels.append((f"panel_{k}_{q}", terms[0].weight, blocks, units))
-            sizes[panels[-1][0]] = len(blocks) * h * p
+            sizes[panels[-1][0]] = len(blocks) * shape.terms(h) * p
 
     def make() -> Launch:
         launch = Launch(kernel, kind, shape, sizes, len(back.maps) * h * h)

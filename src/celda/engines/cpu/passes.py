@@ -11,10 +11,9 @@ from torch import Tensor
 from celda.engines.call import Call
 from celda.engines.cpu import pool
 from celda.engines.cpu.backward import SPAN
-from celda.engines.cpu.given import by_unit, moving, read, told
+from celda.engines.cpu.given import by_unit, moving, multiplied, read, told
 from celda.engines.cpu.given import given as of_call
-from celda.engines.cpu.kernel import Shape
-from celda.engines.cpu.kernels import backward_program, forward_program, hoists, shape_of
+from celda.engines.cpu.kernels import backward_program, forward_program, hoists, shape_for
 from celda.engines.cpu.launches import BLOCK, Ready, forward_launches, sweep_launches
 from celda.engines.cpu.layout import PLACES, Layout, plainly
 from celda.engines.cpu.script import Tensors
@@ -33,7 +32,6 @@ class Passed:
 
     program: ForwardProgram
     layout: Layout
-    shape: Shape
     given: list[Tensor]
     by_unit: list[Tensor]  # as the caller has them
     states: tuple[Tensor, ...]  # initial ones, in the order of the layout
@@ -69,11 +67,12 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     With a `lease` of the caller's own, that is in the buffers it gives, and the output lies alone.
     """
     cell, like = call.cell, call.states[0]
-    shape, dtype = shape_of(like.dtype, like.shape[1]), like.dtype
+    shape, dtype = shape_for(cell, like.dtype, like.shape[1], call.bfloat16), like.dtype
     layout = Layout.of(call, shape.lanes)
     program = forward_program(cell, tuple(cell.named[name] for name in call.keep), training)
     states = layout.initial(call.states)
     given, units = of_call(program, call, layout), by_unit(program, call)
+    factors = multiplied(given, shape)
     n, b, h, p = layout.rows, layout.batch, layout.hidden, layout.padded
     widths, moves = tuple(g.shape[1] for g in given), tuple(g.shape[0] == n for g in given)
     hoist = hoists(program, b)
@@ -88,7 +87,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     operands = [lease((n if training else b, p), dtype) for _ in program.operands]
     ahead = pool.lease((n * len(program.maps) * p,), dtype) if hoist else None
     values = {f"operand_{k}": operand.tensor.data_ptr() for k, operand in enumerate(operands)}
-    values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(given)} | told(units, layout)
+    values |= {f"given_{k}": value.data_ptr() for k, value in enumerate(factors)} | told(units, layout)
     values |= {"output": output.data_ptr(), "record": record.tensor.data_ptr(), "time": call.start}
     values["hoisted"] = 0 if ahead is None else ahead.tensor.data_ptr()
     held = launch.tell(layout, values, {**call.weights, **_at_0(cell.states, states)})
@@ -96,7 +95,7 @@ def forward(call: Call, training: bool, lease: Callable[..., pool.Lease] | None 
     del held  # not before
     final = layout.final(launch.states, launch.final)
     ready.give_back(launch)
-    return Passed(program, layout, shape, given, units, states, output, final, around, record, operands)
+    return Passed(program, layout, given, units, states, output, final, around, record, operands)
 
 
 def _at_0(names: tuple[str, ...], states: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -121,16 +120,18 @@ def sweep(
     otherwise by row, of the initial states, and of all else by name, weights and states (T, B, H) of the layer below.
     """
     _check_memory(passed.output)
-    program, layout, shape, cell = passed.program, passed.layout, passed.shape, call.cell
-    back, dtype, slots = backward_program(cell), passed.output.dtype, torch.get_num_threads()
+    program, layout, cell, dtype = passed.program, passed.layout, call.cell, passed.output.dtype
+    back, slots = backward_program(cell), torch.get_num_threads()
+    shape = shape_for(cell, dtype, layout.hidden, call.bfloat16)
     maps = len(program.maps)
+    pairs = maps * shape.terms(layout.padded) if shape.pairs else 0
     ready = sweep_launches(program, layout.kind, shape, slots, tuple(upstream.kept))
     launch = ready.take()
     d_rows = {f"upstream_{s}": plainly(d) for s, d in upstream.kept.items()}
     d_rows["upstream"] = torch.zeros_like(passed.output) if upstream.output is None else plainly(upstream.output)
     d_below = {name: layout.memory(passed.output, layout.hidden) for name in back.below}
     values = {"output": passed.output.data_ptr(), "time": call.start, **dict.fromkeys(SPAN, 0), "adjoint": 0}
-    values |= {name: rows.data_ptr() for name, rows in d_rows.items()}
+    values |= {name: rows.data_ptr() for name, rows in d_rows.items()} | ({"pairs": 0} if shape.pairs else {})
     values |= {f"d_{name}": rows.data_ptr() for name, rows in d_below.items()}
     values |= {"record": passed.record.tensor.data_ptr(), **told(passed.by_unit, layout)}
     d_last = {f"d {state}": d for state, d in zip(cell.states, layout.sorted(upstream.final), strict=True)}
@@ -142,14 +143,15 @@ def sweep(
     tensors = {f"given {k}": given for k, given in enumerate(passed.given)}
     tensors |= {f"operand {k}": lease.tensor for k, lease in enumerate(passed.operands)}
     sums = _sums(passed, call, ready, slots, tensors, wanted.weights, into)
-    swept = sweep_script(layout, launch, ready, sums, maps * layout.hidden, dtype)
+    swept = sweep_script(layout, launch, ready, sums, maps * layout.hidden, pairs, dtype)
     tensors |= {name: passed.before(node)[0] for name, node in sums.old.items()}
     tensors |= {f"weight {name}": plainly(call.weights[name]) for name in sums.matrices}
     tensors |= sums.memory(passed.output) | layout.tables
     d_given = [_like(g, layout, into[k]) if k in into else None for k, g in enumerate(passed.given)]
     tensors |= {f"d given {k}": d for k, d in enumerate(d_given) if d is not None}
     adjoint = pool.lease((swept.rows, maps * layout.hidden), dtype)
-    tensors |= {"adjoint": adjoint.tensor, "lines": launch.sums}
+    rounded = pool.lease((swept.rows, pairs), dtype)
+    tensors |= {"adjoint": adjoint.tensor, "pairs": rounded.tensor, "lines": launch.sums}
     swept.script.run(tensors, {BLOCK: launch.address_of_block})
     del held  # not before
 

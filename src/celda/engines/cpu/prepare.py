@@ -22,7 +22,7 @@ from celda.engines.cpu.emit import I32, Emit
 from celda.engines.cpu.kernel import I64, Arguments, Function, Shape
 from celda.errors import CeldaError
 
-FORWARD, BACKWARD, ROWS = range(3)
+FORWARD, BACKWARD, ROWS, PAIRS = range(4)
 FIELDS = ("kind", "target", "source", "places", "count", "columns", "units")
 
 
@@ -57,6 +57,10 @@ class Jobs:
         """`count` rows of H elements from element `first` of a source on, or zeros: written, or added, to `target`."""
         offset = first * (8 if self._shape.dtype == "float64" else 4)
         self._add(ROWS, target, source, offset, first + count * self._hidden, 0, count, int(add), 0)
+
+    def pairs(self, target: int, source: str, count: int) -> None:
+        """`count` rows of H elements of a source as bfloat16, filled up with zeros."""
+        self._add(PAIRS, target, source, 0, count * self._hidden, 0, count, 0, 0)
 
     def _add(self, kind: int, target: int, source: str | None, offset: int, least: int, *rest: int) -> None:
         if source is not None:
@@ -126,6 +130,8 @@ def module(shape: Shape) -> ir.Module:
     """
     m = ir.Module("prepare")
     parts = [_forward(m, shape), _backward(m, shape), _rows(m, shape)]
+    if shape.pairs:
+        parts.append(_pairs(m, shape))
     function = ir.Function(m, SIGNATURE, "prepare")
     slot, slots, jobs, count, hidden, padded = function.args
     b = ir.IRBuilder(function.append_basic_block())
@@ -190,23 +196,53 @@ def _rows(m: ir.Module, shape: Shape) -> ir.Function:
     return f.function
 
 
+def _pairs(m: ir.Module, shape: Shape) -> ir.Function:
+    f, at = _part(m, shape, "pairs")
+    e, b = f.e, f.e.b
+    lane, mask = b.mul(at["j"], I64(shape.lanes)), f.mask(at["j"], at["hidden"])
+    zeros = b.icmp_signed("==", f.at["source"], I64(0))
+
+    def row(r: ir.Value, _: object, given: bool) -> None:
+        there = e.at(at["source"], b.mul(r, at["hidden"]), lane)
+        new = f.masked_load(there, mask) if given else e.const(0.0)
+        e.store_rounded(new, at["target"], b.add(b.mul(r, at["padded"]), lane))
+
+    with b.if_else(zeros) as (fill, copy):
+        with fill:
+            e.loop(at["count"], partial(row, given=False))
+        with copy:
+            e.loop(at["count"], partial(row, given=True))
+    f.finish()
+    return f.function
+
+
 def _backward(m: ir.Module, shape: Shape) -> ir.Function:
     f, at = _part(m, shape, "backward")
     e, b, lanes, hidden = f.e, f.e.b, I64(shape.lanes), at["hidden"]
     group, unit, abreast = _place(f, at)
-    start = e.at(at["target"], b.mul(b.mul(group, lanes), b.mul(at["count"], hidden)))
+    terms = b.lshr(b.add(hidden, I64(1)), I64(1)) if shape.pairs else hidden
+    start = e.at(at["target"], b.mul(b.mul(group, lanes), b.mul(at["count"], terms)))
     mask = f.mask(at["j"], hidden)
 
     def block(k: ir.Value, _: object) -> None:
         first = b.mul(b.mul(f.whole(at["places"], k), hidden), at["columns"])
         source = e.at(at["source"], first, b.mul(at["j"], lanes))
-        target = e.at(start, b.mul(b.add(b.mul(b.mul(k, hidden), abreast), unit), lanes))
+        target = e.at(start, b.mul(b.add(b.mul(b.mul(k, terms), abreast), unit), lanes))
+
+        def at_row(r: ir.Value) -> ir.Value:
+            return f.masked_load(e.at(source, b.mul(r, at["columns"])), mask)
 
         def row(r: ir.Value, _: object) -> None:
-            new = f.masked_load(e.at(source, b.mul(r, at["columns"])), mask)
-            e.store(new, e.at(target, b.mul(b.mul(r, abreast), lanes)))
+            e.store(at_row(r), e.at(target, b.mul(b.mul(r, abreast), lanes)))
 
-        e.loop(hidden, row)
+        def two(r: ir.Value, _: object) -> None:
+            first = b.add(r, r)
+            after = b.add(first, I64(1))
+            there = b.icmp_signed("<", after, hidden)
+            second = b.select(there, at_row(b.select(there, after, first)), e.const(0.0))
+            e.store(e.paired(at_row(first), second), e.at(target, b.mul(b.mul(r, abreast), lanes)))
+
+        e.loop(terms, two if shape.pairs else row)
 
     e.loop(at["count"], block)
     f.finish()
@@ -217,7 +253,8 @@ def _forward(m: ir.Module, shape: Shape) -> ir.Function:
     f, at = _part(m, shape, "forward")
     e, b, lanes, columns = f.e, f.e.b, shape.lanes, at["columns"]
     group, unit, abreast = _place(f, at)
-    depth = b.mul(b.mul(columns, at["count"]), I64(lanes))
+    terms = b.lshr(b.add(columns, I64(1)), I64(1)) if shape.pairs else columns
+    depth = b.mul(b.mul(terms, at["count"]), I64(lanes))
     start, stride = e.at(at["target"], b.mul(group, depth)), b.mul(abreast, b.mul(at["count"], I64(lanes)))
     lane, mask = b.mul(at["j"], I64(lanes)), f.mask(at["j"], at["hidden"])
     last = b.sub(b.sub(at["hidden"], lane), I64(1))  # rows past the last unit are read there, and masked out
@@ -229,6 +266,11 @@ def _forward(m: ir.Module, shape: Shape) -> ir.Function:
         target = e.at(start, b.mul(b.add(b.mul(unit, at["count"]), k), I64(lanes)))
 
         def put(vectors: list[ir.Value], c: ir.Value) -> None:
+            if shape.pairs:
+                vectors, c = (
+                    [e.paired(*two) for two in zip(vectors[::2], vectors[1::2], strict=True)],
+                    b.lshr(c, I64(1)),
+                )
             places = [e.at(target, b.mul(b.add(c, I64(q)), stride)) for q in range(len(vectors))]
             vectors = [new if mask is None else b.select(mask, new, e.const(0.0)) for new in vectors]
             differs = e.iconst(0)
@@ -245,14 +287,23 @@ def _forward(m: ir.Module, shape: Shape) -> ir.Function:
         def square(c: ir.Value, _: object) -> None:
             put(transposed(e, [e.load(e.at(row, c)) for row in rows]), c)
 
-        def single(c: ir.Value, _: object) -> None:
-            column = ir.Constant(e.vector, ir.Undefined)
+        def column(c: ir.Value) -> ir.Value:
+            found = ir.Constant(e.vector, ir.Undefined)
             for r, row in enumerate(rows):
-                column = b.insert_element(column, e.load_scalar(e.at(row, c)), I32(r))
-            put([column], c)
+                found = b.insert_element(found, e.load_scalar(e.at(row, c)), I32(r))
+            return found
+
+        def single(c: ir.Value, _: object) -> None:
+            put([column(c)], c)
+
+        def double(c: ir.Value, _: object) -> None:
+            after = b.add(c, I64(1))
+            there = b.icmp_signed("<", after, columns)
+            second = column(b.select(there, after, c))
+            put([column(c), b.select(there, second, e.const(0.0))], c)
 
         c, _ = e.loop(b.sub(columns, I64(lanes - 1)), square, step=lanes)
-        e.loop(columns, single, start=c)
+        e.loop(columns, double if shape.pairs else single, start=c, step=2 if shape.pairs else 1)
 
     e.loop(at["count"], block)
     f.finish()

@@ -84,15 +84,15 @@ def _parts(saved: Tensor) -> Callable[..., pool.Lease]:
 
 def _passed(call: Call, output: Tensor, saved: Tensor) -> Passed:
     """What the forward pass left, from its output and what was saved."""
-    shape, program = shape_of(output.dtype, output.shape[2]), _program(call)
-    layout, lease = Layout.of(call, shape.lanes), _parts(saved)
+    lanes, program = shape_of(output.dtype, output.shape[2]).lanes, _program(call)
+    layout, lease = Layout.of(call, lanes), _parts(saved)
     states = layout.initial(call.states)
     around, whole = layout.around(call.states[0])
     whole.copy_(output.flatten(0, 1))
     record = lease((layout.rows, len(program.record), layout.padded), output.dtype)
     operands = [lease((layout.rows, layout.padded), output.dtype) for _ in program.operands]
     read = given(program, call, layout), by_unit(program, call)
-    return Passed(program, layout, shape, *read, states, whole, (), around, record, operands)
+    return Passed(program, layout, *read, states, whole, (), around, record, operands)
 
 
 def _own(gradient: Tensor) -> Tensor:

@@ -18,15 +18,18 @@ FEWEST = 1024  # rows of a span: with fewer, the gradients of the weights are re
 KNOWN = 32  # sweeps that are known, of different lengths but otherwise of the same sizes
 
 
-def sweep_script(layout: Layout, launch: Launch, ready: Ready, sums: Sums, width: int, dtype: torch.dtype) -> Swept:
-    """What is done in a sweep over adjoints (rows, width); worked out once for calls of the same sizes."""
+def sweep_script(
+    layout: Layout, launch: Launch, ready: Ready, sums: Sums, width: int, pairs: int, dtype: torch.dtype
+) -> Swept:
+    """What is done in a sweep over adjoints (rows, width), in rows of so many `pairs` besides; worked out once for
+    calls of the same sizes."""
     most = max(CHUNK // max(width * dtype.itemsize, 1), FEWEST)  # there may be no adjoints, but of vectors
     key = layout, sums, most
     if (found := ready.swept.get(key)) is not None:
         return found
     spans, script = layout.spans(most), Script()
     rows = max((end - begin for *_, begin, end in spans), default=0) + layout.batch
-    windows = _windows(spans, layout, Matrix("adjoint", 0, rows, width, width, 1), dtype)
+    windows = _windows(spans, layout, Matrix("adjoint", 0, rows, width, width, 1), pairs, dtype)
     for number, ((last, count, begin, end), window, numbers) in enumerate(windows):
         if number:
             numbers["job_count"] = 0  # the panels are there
@@ -46,7 +49,7 @@ Steps = tuple[int, int, int, int]  # see `Layout.spans`
 
 
 def _windows(
-    spans: list[Steps], layout: Layout, buffer: Matrix, dtype: torch.dtype
+    spans: list[Steps], layout: Layout, buffer: Matrix, pairs: int, dtype: torch.dtype
 ) -> Iterator[tuple[Steps, Matrix, dict[str, Word]]]:
     """Each span, the rows of the buffer that its adjoints go to, and what the kernel is told.
 
@@ -56,7 +59,8 @@ def _windows(
     has two (see `Layout.spans`). Forwards a step has no fewer rows than the one swept before, so the edge begins at row
     0 always; in reverse it has no more, so no window ends later than the first.
 
-    Rows are numbered through the whole sequence, and so the kernel is given the address where row 0 would be.
+    Rows are numbered through the whole sequence, and so the kernel is given the address where row 0 would be; and that
+    of row 0 of the `pairs`, which lie as the adjoints do.
     """
     edge, n_after = buffer.rows if layout.reverse else 0, 0
     for span in spans:
@@ -67,5 +71,7 @@ def _windows(
         numbers: dict[str, Word] = {"last": last, "count": count, "n_after": n_after}
         numbers |= {"base_after": begin + edge - place}
         numbers |= {"adjoint": Place(buffer.name, (place - begin) * buffer.row * dtype.itemsize)}
+        if pairs:
+            numbers |= {"pairs": Place("pairs", (place - begin) * pairs * dtype.itemsize)}
         yield span, buffer.cut(place, place + end - begin), numbers
         edge, n_after = place + (end - begin - n if layout.reverse else 0), n

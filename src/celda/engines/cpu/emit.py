@@ -13,6 +13,8 @@ I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 _FLUSH_TO_ZERO = 0x8000  # of MXCSR, x86's control word
 SPINS = 200  # some ten microseconds: about as long as threads in step wait for one another
 
+_HALF = ir.IntType(16)
+
 Value: TypeAlias = ir.Value
 
 
@@ -106,13 +108,14 @@ class Emit:
 
     def rounded(self, a: Value) -> Value:
         """A vector of float32 as bfloat16, half as long."""
-        return self.b.fptrunc(a, ir.VectorType(_BFloat(), self.lanes))
+        return self.b.fptrunc(a, ir.VectorType(_BFloat(), a.type.count))
 
     def paired(self, first: Value, second: Value) -> Value:
         """Two vectors as bfloat16 in one: a lane holds a pair, that of the first in its lower half."""
-        bits = [self.b.bitcast(self.rounded(a), ir.VectorType(ir.IntType(16), self.lanes)) for a in (first, second)]
-        low, high = (self.b.zext(half, self.ivector) for half in bits)
-        return self.b.bitcast(self.b.or_(low, self.b.shl(high, self.iconst(16))), self.vector)
+        count, half = first.type.count, _Splat(ir.VectorType(I32, first.type.count), 16)
+        bits = [self.b.bitcast(self.rounded(a), ir.VectorType(_HALF, count)) for a in (first, second)]
+        low, high = (self.b.zext(value, half.type) for value in bits)
+        return self.b.bitcast(self.b.or_(low, self.b.shl(high, half)), first.type)
 
     def minimum(self, a: Value, b: Value) -> Value:
         """a where a < b, else b, and so `b` where either is NaN: one instruction."""
@@ -195,12 +198,13 @@ class Emit:
 
     def store(self, value: Value, pointer: Value) -> None:
         """Store a vector at `pointer`, which need not be aligned to more than an element."""
-        self.b.store(value, self.b.bitcast(pointer, self.vector.as_pointer()), align=self.bytes)
+        self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer()), align=self.bytes)
 
     def store_rounded(self, value: Value, base: Value, offset: Value) -> None:
         """Store a vector as bfloat16, `offset` of these after `base`."""
-        pointer = self.b.gep(base, [offset], source_etype=ir.IntType(16))
-        self.b.store(self.rounded(value), pointer, align=2)
+        new, base = self.rounded(value), self.b.bitcast(base, _HALF.as_pointer())
+        pointer = self.b.gep(base, [offset], source_etype=_HALF if base.type.is_opaque else None)
+        self.b.store(new, self.b.bitcast(pointer, new.type.as_pointer()), align=2)
 
     def load_scalar(self, pointer: Value) -> Value:
         """The element at `pointer`."""

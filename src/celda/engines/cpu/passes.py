@@ -142,7 +142,7 @@ def sweep(
         into |= {k: PLACES for k in into if moving(program.given[k], call, layout)}
     tensors = {f"given {k}": given for k, given in enumerate(passed.given)}
     tensors |= {f"operand {k}": lease.tensor for k, lease in enumerate(passed.operands)}
-    sums = _sums(passed, call, ready, slots, tensors, wanted.weights, into)
+    sums = _sums(passed, call, ready, slots, tensors, wanted.weights, into, shape.pairs)
     swept = sweep_script(layout, launch, ready, sums, maps * layout.hidden, pairs, dtype)
     tensors |= {name: passed.before(node)[0] for name, node in sums.old.items()}
     tensors |= {f"weight {name}": plainly(call.weights[name]) for name in sums.matrices}
@@ -181,12 +181,13 @@ def _sums(
     tensors: Tensors,
     wanted: frozenset[str],
     into: Mapping[int, str],
+    pairs: bool,
 ) -> Sums:
     """How gradients are summed up; worked out once for layouts of a kind."""
     rows = passed.layout.rows
     key = wanted, tuple(into.items()), tuple((given.shape[1], given.shape[0] == rows) for given in passed.given)
     if (found := ready.sums.get(key)) is None:
         sizes = passed.program, passed.layout, passed.output.dtype, slots
-        found = Sums(*sizes, call.weights, wanted, into, tensors, passed.before)
+        found = Sums(*sizes, call.weights, wanted, into, tensors, passed.before, pairs)
         ready.sums[key] = found
     return found

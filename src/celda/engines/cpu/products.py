@@ -27,6 +27,7 @@ FIELDS = ("a", "a_row", "a_column", "b", "b_row", "b_table", "out", "out_row", "
 DEPTH = 256  # terms that are summed up in one go: what is read of `b` meanwhile stays in a cache
 WIDTHS = 4, 2, 1  # vectors a row of a tile
 TALLEST = 8  # rows of a tile
+PACKED = 48  # rows of `a` that are laid out in pairs at once, three vectors of them
 SMALL = 2**18  # see `largest`
 ROWS = 16  # rows that a thread must have: with fewer, the threads share the columns, if there is a vector for each
 WORTH = 2**19  # multiply-adds in all up to which a second thread costs more than it brings
@@ -108,19 +109,19 @@ class Product(NamedTuple):
     parts: Sequence[tuple[int, int, int, int]] = ()
 
 
-def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype) -> None:
-    """Have a script do the products, all of one dtype.
+def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype, pairs: bool = False) -> None:
+    """Have a script do the products, all of one dtype; with `pairs` of factors rounded to bfloat16, see `Shape`.
 
     Those that go to the same place come in their order, and must be of the same sizes; none may read what another
     writes. (No thread waits for the others in between.)
     """
-    table, work, most, size = list[Word](), 0, largest(), dtype.itemsize
+    table, work, most, size = list[Word](), 0, inf if pairs else largest(), dtype.itemsize
     for product in products:
         a, b, out, adds, parts = product
         assert not a.table
         m, depth, n = a.rows, a.columns, b.columns
         if (m * n * depth > most * max(m, n, depth) and not parts) or not (depth or adds):
-            _add(script, table, work, dtype)  # what goes to the same place before
+            _add(script, table, work, dtype, pairs)  # what goes to the same place before
             table, work = [], 0
             script.python(partial(_by_torch, product))
             continue
@@ -131,7 +132,7 @@ def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype) ->
             table += (Place(out.name, size * (out.start + skipped + c0)), out.row, out.entry(r0))
             table += (r1 - r0, c1 - c0, depth, not adds)
             work += (r1 - r0) * (c1 - c0) * depth
-    _add(script, table, work, dtype)
+    _add(script, table, work, dtype, pairs)
 
 
 def _by_torch(product: Product, tensors: Tensors) -> None:
@@ -142,12 +143,12 @@ def _by_torch(product: Product, tensors: Tensors) -> None:
         product.out.view(tensors).addmm_(a, b, beta=int(product.adds))
 
 
-def _add(script: Script, table: Sequence[Word], work: int, dtype: torch.dtype) -> None:
+def _add(script: Script, table: Sequence[Word], work: int, dtype: torch.dtype, pairs: bool) -> None:
     """Have done what is in the table, the FIELDS of each product; `work` is how many multiply-adds that is."""
     if table:
         arguments = script.table([len(table) // len(FIELDS), *table])
         slots = torch.get_num_threads() if work > WORTH else 1
-        code = _code(dtype)  # held: of two threads that compile it at once, one has it alone
+        code = _code(dtype, pairs)  # held: of two threads that compile it at once, one has it alone
         script.kernel(code.address("products"), arguments, slots, held=code)
 
 
@@ -162,9 +163,9 @@ def largest() -> float:
 
 
 @cache
-def _code(dtype: torch.dtype) -> jit.Compiled:
+def _code(dtype: torch.dtype, pairs: bool = False) -> jit.Compiled:
     host, name = machine.host(), DTYPES[dtype]
-    shape = Shape(name, host.lanes(name), host.registers)
+    shape = Shape(name, host.lanes(name), host.registers, pairs=pairs)
     return disk.load(f"products {shape}", lambda: module(shape), ["products"])
 
 
@@ -203,20 +204,18 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
     j0, j1 = share(whole, b.not_(by_rows))
     has_end = b.or_(by_rows, b.icmp_signed("==", after, slots))
 
-    def out_row(r: Value) -> Value:
-        """Which row of its tensor that of `out` is."""
-        table = b.icmp_signed("!=", f.number("out_table"), I64(0))
-        # without a table something else is read, for nothing
-        found = f.whole(b.select(table, f.address("out_table"), f.block), b.select(table, r, I64(0)))
-        return b.select(table, found, r)
-
     gathered = b.alloca(e.scalar, size=DEPTH * WIDTHS[0] * lanes)  # at most 64 KiB, much less than a stack has
     gathered.align = 64
+    packed = b.alloca(e.scalar, size=PACKED * DEPTH // 2) if shape.pairs else None
 
     def terms(d: Value, _: object) -> None:
         rest = b.sub(depth, d)
         count = b.select(b.icmp_signed("<", rest, I64(DEPTH)), rest, I64(DEPTH))
+        elements = b.lshr(b.add(count, I64(1)), I64(1)) if shape.pairs else count
         fresh = b.and_(b.icmp_signed("!=", f.number("fresh"), I64(0)), b.icmp_signed("==", d, I64(0)))
+
+        def a_from(r: Value) -> Value:
+            return e.at(f.address("a"), b.mul(d, f.number("a_column")), b.mul(r, f.number("a_row")))
 
         def strip(j: Value, width: int, height: int, mask: Value | None = None) -> None:
             lane = b.mul(j, I64(lanes))
@@ -224,39 +223,63 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
             # rows that lie apart are copied side by side once, as every tile of the strip reads them
             scattered, side = b.icmp_signed("!=", f.number("b_table"), I64(0)), I64(width * lanes)
 
+            def b_row(k: Value) -> list[Value]:
+                there = b.mul(_place(f, "b_table", b.add(d, k)), f.number("b_row"))
+                return [f.masked_load(e.at(f.address("b"), there, lane, v * lanes), mask) for v in range(width)]
+
             def gather(k: Value, _: object) -> None:
-                there = b.mul(f.whole(f.address("b_table"), b.add(d, k)), f.number("b_row"))
-                for v in range(width):
-                    vector = f.masked_load(e.at(f.address("b"), there, lane, v * lanes), mask)
+                for v, vector in enumerate(b_row(k)):
                     e.store(vector, e.at(gathered, b.mul(k, side), v * lanes))
 
-            e.when(scattered, lambda: e.loop(count, gather) and None)
-            start = b.select(scattered, gathered, e.at(f.address("b"), b.mul(d, f.number("b_row")), lane))
-            row = b.select(scattered, side, f.number("b_row"))
+            def gather_pair(k: Value, _: object) -> None:
+                first, (after, there) = b.add(k, k), _after(e, b.add(k, k), count)
+                for v, two in enumerate(zip(b_row(first), b_row(after), strict=True)):
+                    pair = e.paired(two[0], b.select(there, two[1], e.const(0.0)))
+                    e.store(pair, e.at(gathered, b.mul(k, side), v * lanes))
 
-            def tile(r: Value, n: int) -> None:
+            if shape.pairs:
+                e.loop(elements, gather_pair)
+                start, row = gathered, side
+            else:
+                e.when(scattered, lambda: e.loop(count, gather) and None)
+                start = b.select(scattered, gathered, e.at(f.address("b"), b.mul(d, f.number("b_row")), lane))
+                row = b.select(scattered, side, f.number("b_row"))
+
+            def tile(r: Value, n: int, laid_out: tuple[Value, Value, Value] | None = None) -> None:
                 there = [
-                    e.at(f.address("out"), b.mul(out_row(b.add(r, I64(q))), f.number("out_row")), lane)
+                    e.at(f.address("out"), b.mul(_place(f, "out_table", b.add(r, I64(q))), f.number("out_row")), lane)
                     for q in range(n)
                 ]
                 places = [e.at(one, v * lanes) for one in there for v in range(width)]
                 acc = [b.select(fresh, e.const(0.0), f.masked_load(place, mask)) for place in places]
-                skipped = b.mul(d, f.number("a_column"))
-                a = [e.at(f.address("a"), skipped, b.mul(b.add(r, I64(q)), f.number("a_row"))) for q in range(n)]
+                origin, a_row, a_column = laid_out or (a_from(I64(0)), f.number("a_row"), f.number("a_column"))
+                a = [e.at(origin, b.mul(b.add(r, I64(q)), a_row)) for q in range(n)]
 
                 def add(k: Value, carried: Sequence[Value]) -> list[Value]:
-                    column, here = b.mul(k, f.number("a_column")), e.at(start, b.mul(k, row))
-                    vectors = [f.masked_load(e.at(here, v * lanes), mask) for v in range(width)]
+                    column, here = b.mul(k, a_column), e.at(start, b.mul(k, row))
+                    inside = None if shape.pairs else mask  # what was gathered is filled up
+                    vectors = [f.masked_load(e.at(here, v * lanes), inside) for v in range(width)]
                     factors = [e.broadcast(e.load_scalar(e.at(first, column))) for first in a]
+                    multiply = e.dot if shape.pairs else e.fma
                     return [
-                        e.fma(factors[q], vectors[v], carried[q * width + v]) for q in range(n) for v in range(width)
+                        multiply(factors[q], vectors[v], carried[q * width + v]) for q in range(n) for v in range(width)
                     ]
 
-                _, sums = e.loop(count, add, carry=acc)
+                _, sums = e.loop(elements, add, carry=acc)
                 for value, place in zip(sums, places, strict=True):
                     f.masked_store(value, place, mask)
 
-            tiles(f, r0, r1, height, tile)
+            def packed_rows(r: Value, _: object) -> None:
+                end = b.add(r, I64(PACKED))
+                end = b.select(b.icmp_signed("<", end, r1), end, r1)
+                a_row, a_column = _pack(f, packed, a_from(r), b.sub(end, r), count)
+                laid_out = e.at(packed, b.neg(b.mul(r, a_row))), a_row, a_column
+                tiles(f, r, end, height, lambda r, n: tile(r, n, laid_out))
+
+            if shape.pairs:
+                e.loop(r1, packed_rows, start=r0, step=PACKED)
+            else:
+                tiles(f, r0, r1, height, tile)
 
         start = j0
         for width in WIDTHS:
@@ -270,3 +293,53 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
     e.loop(depth, terms, step=DEPTH)
     f.finish()
     return f.function
+
+
+def _place(f: Function, table: str, r: Value) -> Value:
+    """Which row of its tensor the `r`-th one is: as a table says, if there is one."""
+    b = f.e.b
+    told = b.icmp_signed("!=", f.number(table), I64(0))
+    # without a table something else is read, for nothing
+    found = f.whole(b.select(told, f.address(table), f.block), b.select(told, r, I64(0)))
+    return b.select(told, found, r)
+
+
+def _after(e: Emit, k: Value, count: Value) -> tuple[Value, Value]:
+    """The term after the `k`-th, or that one again where it is the last; and whether there is one."""
+    after = e.b.add(k, I64(1))
+    there = e.b.icmp_signed("<", after, count)
+    return e.b.select(there, after, k), there
+
+
+def _pack(f: Function, packed: Value, a: Value, rows: Value, count: Value) -> tuple[Value, Value]:
+    """Lay out `count` terms of some rows of `a`, PACKED at most, in pairs of bfloat16: how far a row is from the next,
+    and a pair from the next.
+
+    Either the terms of a row lie side by side, or those of all rows do.
+    """
+    e, b, lanes = f.e, f.e.b, f.shape.lanes
+    row, column = f.number("a_row"), f.number("a_column")
+    along = b.icmp_signed("==", column, I64(1))
+
+    def by_row(q: Value, _: object) -> None:
+        def part(j: Value, _: object) -> None:
+            lane = b.mul(j, I64(lanes))
+            new = f.masked_load(e.at(a, b.mul(q, row), lane), f.mask(j, count))
+            e.store_rounded(new, packed, b.add(b.mul(q, I64(DEPTH)), lane))
+
+        e.loop(b.udiv(b.add(count, I64(lanes - 1)), I64(lanes)), part)
+
+    def by_term(k: Value, _: object) -> None:
+        first, (after, there) = b.add(k, k), _after(e, b.add(k, k), count)
+        for v in range(0, PACKED, lanes):
+            mask = f.mask(I64(v // lanes), rows)
+            two = [f.masked_load(e.at(a, b.mul(term, column), v), mask) for term in (first, after)]
+            pair = e.paired(two[0], b.select(there, two[1], e.const(0.0)))
+            e.store(pair, e.at(packed, b.mul(k, I64(PACKED)), v))
+
+    with b.if_else(along) as (one, other):
+        with one:
+            e.loop(rows, by_row)
+        with other:
+            e.loop(b.lshr(b.add(count, I64(1)), I64(1)), by_term)
+    return b.select(along, I64(DEPTH // 2), I64(1)), b.select(along, I64(1), I64(PACKED))

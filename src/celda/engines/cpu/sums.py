@@ -141,7 +141,8 @@ class Sums:
     It is made from what the first of these calls multiplied: `tensors`, called `given k` and `operand k`, and for the
     old values of a state by `old`, with the table of their rows if there is one. `wanted` names the arrays whose
     gradient is, and `into` gives the places of what is given that want one, and the table that says where its rows go,
-    if there is one. Later calls bring tensors of the same strides, as all that a pass makes has those of its sizes.
+    if there is one. With `pairs` the factors are rounded to bfloat16. Later calls bring tensors of the same strides, as
+    all that a pass makes has those of its sizes.
     """
 
     def __init__(
@@ -155,8 +156,9 @@ class Sums:
         into: Mapping[int, str],
         tensors: Tensors,
         old: Callable[[Node], tuple[Tensor, str]],
+        pairs: bool,
     ) -> None:
-        self._batch, self._hidden, self._dtype = layout.batch, layout.hidden, dtype
+        self._batch, self._hidden, self._dtype, self._pairs = layout.batch, layout.hidden, dtype, pairs
         self._lines = _Lines(program, layout, dtype, slots, weights, wanted)
         self.old: dict[str, Node] = {}  # states whose old values a call brings, by the name of these
         self.matrices: set[str] = set()  # weights that it brings
@@ -205,7 +207,7 @@ class Sums:
                 work += self._with_rows(share, g, begin, end, fresh, touched)
             else:
                 script.python(partial(self._over_time, share.constant.name, g))
-        products.multiply(script, work, self._dtype)
+        products.multiply(script, work, self._dtype, self._pairs)
 
     def end(self, script: Script) -> None:
         """Have a script do what is left when all adjoints were taken in."""
@@ -214,7 +216,8 @@ class Sums:
         for share in self._shares:
             if share.constant is not None:
                 work += self._with_rows(share, share.constant, 0, self._batch, True, touched)
-        products.multiply(script, [*work, *self._lines.products], self._dtype)
+        products.multiply(script, work, self._dtype, self._pairs)
+        products.multiply(script, self._lines.products, self._dtype)
 
     def _over_time(self, name: str, adjoint: Matrix, tensors: Tensors) -> None:
         tensors[name].add_(adjoint.view(tensors).unflatten(0, (-1, self._batch)).sum(0))

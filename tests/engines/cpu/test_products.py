@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from celda.engines.cpu import machine, noise, products
+from celda.cells import lstm
+from celda.engines.cpu import kernels, machine, noise, products
 from celda.engines.cpu.products import Matrix, Product
 from celda.engines.cpu.script import Script
 from tests.tolerances import TOLERANCES
@@ -19,6 +20,7 @@ from tests.tolerances import TOLERANCES
 LARGEST = products.largest
 SIZES = (1, 2, 7, 16, 17, 33, 64, 70, 130)
 DTYPES = (torch.float32, torch.float64)
+KINDS = DTYPES + (torch.bfloat16,) * kernels.multiplies_bfloat16(lstm)  # the last of float32 in pairs
 
 
 @pytest.fixture(autouse=True)
@@ -46,45 +48,45 @@ class Wanted(NamedTuple):
     parts: Sequence[tuple[int, int, int, int]] = ()
 
 
-def multiply(wanted: Sequence[Wanted]) -> None:
+def multiply(wanted: Sequence[Wanted], pairs: bool = False) -> None:
     script, tensors, found = Script(), {}, []
     for k, one in enumerate(wanted):
         new = {f"{name}{k}": getattr(one, name) for name in ("a", "b", "out")}
         found.append(Product(*(Matrix.of(*pair) for pair in new.items()), one.adds, one.parts))
         tensors |= new
-    products.multiply(script, found, wanted[0].out.dtype if wanted else torch.float32)
+    products.multiply(script, found, wanted[0].out.dtype if wanted else torch.float32, pairs)
     script.run(tensors)
 
 
-def check(m: int, n: int, depth: int, dtype: torch.dtype, turned: bool, adds: bool) -> None:
-    nan = float("nan")
+def check(m: int, n: int, depth: int, kind: torch.dtype, turned: bool, adds: bool) -> None:
+    nan, dtype = float("nan"), torch.float32 if kind is torch.bfloat16 else kind
     a = inside(depth, m, dtype=dtype, edge=nan)[0].t() if turned else inside(m, depth, dtype=dtype, edge=nan)[0]
     a /= depth**0.5  # so that the sums are of about the same size
     b, (out, around) = inside(depth, n, dtype=dtype, edge=nan)[0], inside(m, n, dtype=dtype, edge=7.0)
-    expected = a.double() @ b.double() + (out.double() if adds else 0)
+    expected = a.to(kind).double() @ b.to(kind).double() + (out.double() if adds else 0)
     if not adds:
         out.fill_(nan)
-    multiply([Wanted(a, b, out, adds)])
+    multiply([Wanted(a, b, out, adds)], kind is torch.bfloat16)
     torch.testing.assert_close(out.double(), expected, **TOLERANCES["cpu", dtype])
     out.fill_(7.0)
     assert (around == 7).all()  # nothing was written beside it
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("m", SIZES)
-def test_a_product_of_any_sizes(m, threads, dtype, torch_threads):
+def test_a_product_of_any_sizes(m, threads, kind, torch_threads):
     torch_threads(threads)
     for k, n in enumerate(SIZES):
         depth = SIZES[(k + m) % len(SIZES)]
-        check(m, n, depth, dtype, turned=k % 2 == 0, adds=k % 3 == 0)
+        check(m, n, depth, kind, turned=k % 2 == 0, adds=k % 3 == 0)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("depth", [products.DEPTH - 1, products.DEPTH, products.DEPTH + 1, 3 * products.DEPTH])
-def test_terms_are_summed_up_part_by_part(depth, dtype):
+def test_terms_are_summed_up_part_by_part(depth, kind):
     for adds in (False, True):
-        check(20, 37, depth, dtype, turned=True, adds=adds)
+        check(20, 37, depth, kind, turned=True, adds=adds)
 
 
 def test_several_products_come_one_after_the_other():
@@ -103,14 +105,14 @@ def test_only_some_parts_are_computed():
     torch.testing.assert_close(out, expected)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("small", [-1, 10**12], ids=["library", "machine code"])
 @pytest.mark.parametrize(("m", "n", "depth"), [(1, 1, 1), (33, 17, 7), (70, 130, 33), (5, 16, products.DEPTH + 3)])
-def test_rows_may_lie_where_a_table_says(m, n, depth, small, threads, dtype, monkeypatch, torch_threads):
+def test_rows_may_lie_where_a_table_says(m, n, depth, small, threads, kind, monkeypatch, torch_threads):
     monkeypatch.setattr(products, "largest", lambda: small)
     torch_threads(threads)
-    nan = float("nan")
+    nan, dtype = float("nan"), torch.float32 if kind is torch.bfloat16 else kind
     a = inside(m, depth, dtype=dtype, edge=nan)[0] / depth**0.5  # so that the sums are of about the same size
     b, (out, around) = inside(2 * depth, n, dtype=dtype, edge=nan)[0], inside(2 * m, n, dtype=dtype, edge=nan)
     order = torch.Generator().manual_seed(m)
@@ -122,10 +124,10 @@ def test_rows_may_lie_where_a_table_says(m, n, depth, small, threads, dtype, mon
     matrices[1] = matrices[1]._replace(rows=depth + 1, table="some").cut(1, depth + 1)
     matrices[2] = matrices[2]._replace(rows=m + 1, table="others").cut(1, m + 1)
     expected = around.clone()
-    product = a.double() @ b[tables["some"][1:]].double()
+    product = a.to(kind).double() @ b[tables["some"][1:]].to(kind).double()
     for adds in (False, True):
         script = Script()
-        products.multiply(script, [Product(*matrices, adds)], dtype)
+        products.multiply(script, [Product(*matrices, adds)], dtype, kind is torch.bfloat16)
         script.run(tensors)
         expected[1:-1, 2:-3][tables["others"][1:]] = ((1 + adds) * product).to(dtype)
         torch.testing.assert_close(around, expected, equal_nan=True, **TOLERANCES["cpu", dtype])

@@ -72,7 +72,8 @@ def check_same(ready: dict[Key, Ready]) -> None:
     """Stop where contenders for one task give different numbers: their times could not be compared."""
     first: dict[str, tuple[Key, list[Any]]] = {}
     for key, contender in ready.items():
-        arrays = [np.array(a.detach().numpy() if isinstance(a, torch.Tensor) else a).ravel() for a in contender.call()]
+        results = [a.detach().float() if isinstance(a, torch.Tensor) else a for a in contender.call()]  # no bfloat16
+        arrays = [np.array(a).ravel() for a in results]
         other, expected = first.setdefault(key.task, (key, arrays))
         off = max(_distance(a, b) for a, b in zip(arrays, expected, strict=True))
         if not off <= (limit := TASKS[key.task].contenders[key.name].tolerance):

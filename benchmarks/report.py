@@ -14,7 +14,7 @@ from benchmarks.shapes import Shape
 HOW = """\
 A ratio above 1 means that Celda is faster, where the demand is "at least". A time is the median of its rounds, in which
 all contenders take turns; the spread is the quartiles of the ratios within each round, and for a mean as wide as if all
-shapes were low, or high, together. Everything is float32.
+shapes were low, or high, together. Everything is float32 but where it says bfloat16.
 Operations are counted as two for each element of a weight matrix, step and sequence, three times that in training;
 point-wise work is left out. Rounds: {repeats}. Others took {others} of the machine meanwhile."""
 

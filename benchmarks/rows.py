@@ -93,6 +93,24 @@ ROWS = (
         (Demand("geometric mean", 1.1, 1.4), Demand("worst shape", 0.85)),
         beside=(Key("lstm inference", "OpenVINO's default"),),
     ),
+    Row(
+        "bfloat16-train",
+        "LSTM training in bfloat16 against nn.LSTM",
+        Key("lstm training in bfloat16", "celda"),
+        (Key("lstm training in bfloat16", "torch.nn"),),
+        GRID,
+        (Demand("geometric mean", 1.0),),
+        beside=(_LSTM,),
+    ),
+    Row(
+        "bfloat16-infer",
+        "LSTM inference in bfloat16 against the best of nn.LSTM, OpenVINO",
+        Key("lstm inference in bfloat16", "celda"),
+        tuple(Key("lstm inference in bfloat16", name) for name in ("torch.nn", "OpenVINO's default")),
+        GRID,
+        (Demand("geometric mean", 1.0),),
+        beside=(Key("lstm inference", "celda"),),
+    ),
     *(
         Row(
             "cells-per-flop",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import torch
 from torch import nn
 
 import celda
@@ -15,6 +16,7 @@ from celda.cells import CELLS
 
 _ONNX = ("onnx", "onnxruntime")
 _OPENVINO = ("onnx", "openvino")
+_ROUNDED = 5e-2  # how far results of bfloat16 may be off
 
 TASKS: dict[str, Task] = {
     "lstm training": Task(
@@ -62,7 +64,24 @@ TASKS: dict[str, Task] = {
             "torch.nn": Contender(layers.infer(nn.LSTM)),
             "ONNX Runtime": Contender(onnx_lstm.onnxruntime, _ONNX),
             "OpenVINO": Contender(onnx_lstm.openvino(INFERENCE_PRECISION_HINT="f32"), _OPENVINO),
-            "OpenVINO's default": Contender(onnx_lstm.openvino(), _OPENVINO, 5e-2),  # bfloat16 where there is a unit
+            "OpenVINO's default": Contender(
+                onnx_lstm.openvino(), _OPENVINO, _ROUNDED
+            ),  # bfloat16 where there is a unit
+        },
+    ),
+    "lstm training in bfloat16": Task(
+        True,
+        {
+            "celda": Contender(layers.train(celda.LSTM, dtype=torch.bfloat16), (), _ROUNDED),
+            "torch.nn": Contender(layers.train(nn.LSTM, dtype=torch.bfloat16), (), _ROUNDED),
+        },
+    ),
+    "lstm inference in bfloat16": Task(
+        False,
+        {
+            "celda": Contender(layers.infer(celda.LSTM, torch.bfloat16), (), _ROUNDED),
+            "torch.nn": Contender(layers.infer(nn.LSTM, torch.bfloat16), (), _ROUNDED),
+            "OpenVINO's default": Contender(onnx_lstm.openvino(), _OPENVINO, _ROUNDED),
         },
     ),
     "lstm step": Task(

@@ -65,10 +65,11 @@ def seeded(make: Make, shape: Shape) -> Any:
 
 
 def training(module: nn.Module, run: Callable[[Tensor], Tensor], shape: Shape) -> Ready:
-    """Forward, then the gradients of the input and of all weights; gradients begin as None."""
-    data, above = numbers(shape)
+    """Forward, then the gradients of the input and of all weights; gradients begin as None. All in their dtype."""
+    leaves = [*module.parameters()]
+    data, above = (value.to(leaves[0].dtype) for value in numbers(shape))
     x = data.clone().requires_grad_()
-    leaves = (x, *module.parameters())
+    leaves = [x, *leaves]
 
     def call() -> tuple[Any, ...]:
         for leaf in leaves:

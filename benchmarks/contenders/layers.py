@@ -13,11 +13,11 @@ from benchmarks.shapes import Shape, flops
 ORDERS = 16  # in which the lengths of a batch come, so that none is met again soon
 
 
-def train(make: Make, half_full: bool = False) -> Callable[[Shape], Ready]:
+def train(make: Make, half_full: bool = False, dtype: torch.dtype = torch.float32) -> Callable[[Shape], Ready]:
     """Training of the layer that `make(I, H)` makes; `half_full`: with `lengths`, of other sequences at every call."""
 
     def build(shape: Shape) -> Ready:
-        layer = seeded(make, shape)
+        layer = seeded(make, shape).to(dtype)
         if not half_full:
             return training(layer, lambda x: layer(x)[0], shape)
         orders = [lengths(shape, seed) for seed in range(ORDERS)]
@@ -28,11 +28,11 @@ def train(make: Make, half_full: bool = False) -> Callable[[Shape], Ready]:
     return build
 
 
-def infer(make: Make) -> Callable[[Shape], Ready]:
+def infer(make: Make, dtype: torch.dtype = torch.float32) -> Callable[[Shape], Ready]:
     """Inference of the layer that `make(I, H)` makes."""
 
     def build(shape: Shape) -> Ready:
-        layer, (x, _) = seeded(make, shape).eval(), numbers(shape)
+        layer, x = seeded(make, shape).to(dtype).eval(), numbers(shape)[0].to(dtype)
         return Ready(lambda: (layer(x)[0],), flops(layer, shape, training=False))
 
     return build

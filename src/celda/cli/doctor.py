@@ -66,6 +66,7 @@ def _compiler() -> list[tuple[str, str]]:
 
     host, folder = machine.host(), cache.folder()
     vectors = f"vectors of {8 * host.vector_bytes} bits: {host.lanes('float32')} numbers of float32"
+    vectors += ", pairs of bfloat16" * host.multiplies_bfloat16
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

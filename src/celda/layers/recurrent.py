@@ -74,7 +74,8 @@ class Recurrent(nn.Module):
     outputs and states have the dtype of autocast, as with torch.nn.LSTM; in between a layer computes in the dtype of
     its weights. float64 is left alone. On a CPU a layer of bfloat16 or float16 computes in float32, and rounds what it
     gives, but by engine="reference". Where bfloat16 is asked for, by weights or by autocast, and the processor can
-    multiply in it, the products of the cell are of bfloat16, summed up in float32; those of weights' gradients are not.
+    multiply in it, the products of the cell are of bfloat16, summed up in float32, but with projections, heads and the
+    clockwork network.
     """
 
     @suggesting(elsewhere=ELSEWHERE)

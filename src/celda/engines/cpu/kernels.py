@@ -42,8 +42,7 @@ def multiplies_bfloat16(cell: Cell) -> bool:
 
     Where a unit sees some, those need not begin with the first of a pair.
     """
-    host = machine.host()
-    return host.vector_bytes == 64 and host.has("avx512bf16") and not cell.is_structured
+    return machine.host().multiplies_bfloat16 and not cell.is_structured
 
 
 @lru_cache(CELLS)

@@ -30,6 +30,11 @@ class Machine:
         """Whether the processor has `feature`, in LLVM's spelling: "avx512f"."""
         return f"+{feature}" in self.features.split(",")
 
+    @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether it adds products of pairs of bfloat16 to a full vector of float32, in one instruction."""
+        return self.vector_bytes == 64 and self.has("avx512bf16")
+
     def lanes(self, dtype: str) -> int:
         """How many elements of "float32" or "float64" a vector holds."""
         return self.vector_bytes // (8 if dtype == "float64" else 4)

@@ -149,9 +149,10 @@ def sweep(
     tensors |= sums.memory(passed.output) | layout.tables
     d_given = [_like(g, layout, into[k]) if k in into else None for k, g in enumerate(passed.given)]
     tensors |= {f"d given {k}": d for k, d in enumerate(d_given) if d is not None}
-    adjoint = pool.lease((swept.rows, maps * layout.hidden), dtype)
-    rounded = pool.lease((swept.rows, pairs), dtype)
-    tensors |= {"adjoint": adjoint.tensor, "pairs": rounded.tensor, "lines": launch.sums}
+    buffers = {"adjoint": pool.lease((swept.rows, maps * layout.hidden), dtype)}
+    if pairs:
+        buffers["pairs"] = pool.lease((swept.rows, pairs), dtype)
+    tensors |= {name: buffer.tensor for name, buffer in buffers.items()} | {"lines": launch.sums}
     swept.script.run(tensors, {BLOCK: launch.address_of_block})
     del held  # not before
 

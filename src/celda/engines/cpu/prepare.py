@@ -267,10 +267,8 @@ def _forward(m: ir.Module, shape: Shape) -> ir.Function:
 
         def put(vectors: list[ir.Value], c: ir.Value) -> None:
             if shape.pairs:
-                vectors, c = (
-                    [e.paired(*two) for two in zip(vectors[::2], vectors[1::2], strict=True)],
-                    b.lshr(c, I64(1)),
-                )
+                vectors = [e.paired(*two) for two in zip(vectors[::2], vectors[1::2], strict=True)]
+                c = b.lshr(c, I64(1))
             places = [e.at(target, b.mul(b.add(c, I64(q)), stride)) for q in range(len(vectors))]
             vectors = [new if mask is None else b.select(mask, new, e.const(0.0)) for new in vectors]
             differs = e.iconst(0)

@@ -160,3 +160,29 @@ def test_derivatives_of_derivatives():
     assert twice.dtype == torch.bfloat16
     assert twice.isfinite().all()
     assert twice.any()
+
+
+@HALVES
+def test_what_the_reference_takes_over(dtype):
+    layer, x = make(dtype, num_layers=2, bidirectional=True), torch.randn(4, 2, 3).to(dtype)
+    y = layer(x)[0]
+    close = TOLERANCES["reference", torch.bfloat16]
+    many = torch.func.vmap(lambda one: layer(one)[0])(torch.stack([x, x]))
+    torch.testing.assert_close(many[1], y, **close)
+    assert torch.func.grad(lambda x: layer(x)[0].float().sum())(x).dtype == dtype
+    tangent = torch.func.jvp(lambda x: layer(x)[0], (x,), (x,))[1]
+    assert (tangent.dtype, tangent.shape) == (dtype, y.shape)
+    assert layer(x[:, :0])[0].shape == (4, 0, 10)
+    assert copy.deepcopy(layer).to("meta")(x.to("meta"))[0].dtype == dtype
+
+
+@HALVES
+def test_weights_of_other_kinds_are_named(dtype):
+    layer, x = make(dtype), torch.randn(4, 2, 3).to(dtype)
+    layer.weight_hh_l0 = torch.nn.Parameter(layer.weight_hh_l0.float())
+    for call in (lambda: layer(x), layer.plan):
+        with pytest.raises(CeldaError, match=f"weight_hh_l0 is torch.float32.* other weights of the layer are {dtype}"):
+            call()
+    layer.weight_hh_l0 = None
+    with pytest.raises(CeldaError, match="weight_hh_l0 is None"):
+        layer(x)

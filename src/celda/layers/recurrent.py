@@ -187,7 +187,12 @@ class Recurrent(nn.Module):
         weights = [self._weights(place) for place in range(len(self._names))]
         if dtype is self._like.dtype:
             return weights
-        return [{name: array if array is None else array.to(dtype) for name, array in w.items()} for w in weights]
+        self._check_weights(weights)
+        return [{name: array.to(dtype) for name, array in each.items()} for each in weights]
+
+    def _check_weights(self, weights: Sequence[Mapping[str, Tensor]]) -> None:
+        pairs = zip(self._names, weights, strict=True)
+        doors.check_weights({m: array[n] for names, array in pairs for n, m in names.items()}, self._like)
 
     def reset_parameters(self) -> None:
         """Draw the weights anew, in the order and from the numbers that torch.nn.LSTM would use."""
@@ -386,9 +391,8 @@ class Recurrent(nn.Module):
         for each in weights:
             given += each.values()
         plan = choose(self.engine, x, given)
-        if plan.engine == "reference":  # the fused kernels run tensors of one kind only
-            pairs = zip(self._names, weights, strict=True)
-            doors.check_weights({m: array[n] for names, array in pairs for n, m in names.items()}, self._like)
+        if plan.engine == "reference" and x.dtype is self._like.dtype:  # others were checked when they were converted
+            self._check_weights(weights)  # the fused kernels run tensors of one kind only
         return plan
 
     def stepper(self, batch_size: int = 1) -> Stepper:

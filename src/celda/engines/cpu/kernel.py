@@ -166,9 +166,9 @@ class Function:
         """The caller's number of the r-th sequence of the layout."""
         return self.whole(self.address("order"), r)
 
-    def terms(self, name: str) -> ir.Value:
-        """How many elements hold as many terms of a product as a number of the argument block says."""
-        number = self.number(name)
+    def terms(self, count: str | ir.Value) -> ir.Value:
+        """How many elements hold so many terms of a product; a number of the argument block may go by its name."""
+        number = self.number(count) if isinstance(count, str) else count
         return self.e.b.lshr(self.e.b.add(number, I64(1)), I64(1)) if self.shape.pairs else number
 
     def _times(self, name: str, factor: int) -> ir.Value:

@@ -220,7 +220,7 @@ def _backward(m: ir.Module, shape: Shape) -> ir.Function:
     f, at = _part(m, shape, "backward")
     e, b, lanes, hidden = f.e, f.e.b, I64(shape.lanes), at["hidden"]
     group, unit, abreast = _place(f, at)
-    terms = b.lshr(b.add(hidden, I64(1)), I64(1)) if shape.pairs else hidden
+    terms = f.terms(hidden)
     start = e.at(at["target"], b.mul(b.mul(group, lanes), b.mul(at["count"], terms)))
     mask = f.mask(at["j"], hidden)
 
@@ -253,8 +253,7 @@ def _forward(m: ir.Module, shape: Shape) -> ir.Function:
     f, at = _part(m, shape, "forward")
     e, b, lanes, columns = f.e, f.e.b, shape.lanes, at["columns"]
     group, unit, abreast = _place(f, at)
-    terms = b.lshr(b.add(columns, I64(1)), I64(1)) if shape.pairs else columns
-    depth = b.mul(b.mul(terms, at["count"]), I64(lanes))
+    depth = b.mul(b.mul(f.terms(columns), at["count"]), I64(lanes))
     start, stride = e.at(at["target"], b.mul(group, depth)), b.mul(abreast, b.mul(at["count"], I64(lanes)))
     lane, mask = b.mul(at["j"], I64(lanes)), f.mask(at["j"], at["hidden"])
     last = b.sub(b.sub(at["hidden"], lane), I64(1))  # rows past the last unit are read there, and masked out

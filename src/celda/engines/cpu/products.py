@@ -211,7 +211,7 @@ def _product(m: ir.Module, shape: Shape) -> ir.Function:
     def terms(d: Value, _: object) -> None:
         rest = b.sub(depth, d)
         count = b.select(b.icmp_signed("<", rest, I64(DEPTH)), rest, I64(DEPTH))
-        elements = b.lshr(b.add(count, I64(1)), I64(1)) if shape.pairs else count
+        elements = f.terms(count)
         fresh = b.and_(b.icmp_signed("!=", f.number("fresh"), I64(0)), b.icmp_signed("==", d, I64(0)))
 
         def a_from(r: Value) -> Value:
@@ -341,5 +341,5 @@ def _pack(f: Function, packed: Value, a: Value, rows: Value, count: Value) -> tu
         with one:
             e.loop(rows, by_row)
         with other:
-            e.loop(b.lshr(b.add(count, I64(1)), I64(1)), by_term)
+            e.loop(f.terms(count), by_term)
     return b.select(along, I64(DEPTH // 2), I64(1)), b.select(along, I64(1), I64(PACKED))

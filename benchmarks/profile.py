@@ -71,7 +71,7 @@ class Clock:
 def apart(clock: Clock, words: int, count: int) -> None:
     """In the place of `threads.script`: its kernels one by one, each in its part."""
     word, place = ctypes.cast(words, ctypes.POINTER(ctypes.c_int64)), 0
-    multiplying = {products._code(dtype).address("products") for dtype in DTYPES}
+    multiplying = {products._code(dtype, False).address("products") for dtype in DTYPES}
     run = threads.run.__wrapped__  # type: ignore[attr-defined]  # without its clock
     for _ in range(count):
         kernel, arguments, slots, told = (word[place + k] for k in range(4))

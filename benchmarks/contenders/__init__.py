@@ -16,7 +16,7 @@ from celda.cells import CELLS
 
 _ONNX = ("onnx", "onnxruntime")
 _OPENVINO = ("onnx", "openvino")
-_ROUNDED = 5e-2  # how far results of bfloat16 may be off
+_ROUNDED = 5e-2  # how far results of bfloat16 may be off, of the largest
 
 TASKS: dict[str, Task] = {
     "lstm training": Task(
@@ -64,9 +64,8 @@ TASKS: dict[str, Task] = {
             "torch.nn": Contender(layers.infer(nn.LSTM)),
             "ONNX Runtime": Contender(onnx_lstm.onnxruntime, _ONNX),
             "OpenVINO": Contender(onnx_lstm.openvino(INFERENCE_PRECISION_HINT="f32"), _OPENVINO),
-            "OpenVINO's default": Contender(
-                onnx_lstm.openvino(), _OPENVINO, _ROUNDED
-            ),  # bfloat16 where there is a unit
+            # bfloat16 where the processor multiplies it
+            "OpenVINO's default": Contender(onnx_lstm.openvino(), _OPENVINO, _ROUNDED),
         },
     ),
     "lstm training in bfloat16": Task(

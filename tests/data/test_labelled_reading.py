@@ -208,3 +208,14 @@ def test_data_frames_are_read_as_tables():
     frame = pd.DataFrame({"text": ["a b", "c"], "label": ["x", "y"]})
     assert Classifier().read(frame).inputs == ["a b", "c"]
     assert Classifier().read(frame[["text"]], labelled=False).labels is None
+
+
+@pytest.mark.parametrize("kind", [Classifier, Tagger])
+def test_a_column_of_names_that_was_named_is_there(kind, write):
+    """Without it each row would be a series of its own, or all rows one."""
+    path = write("a.csv", "id,x,label\n1,2,a\n1,3,a\n2,4,b\n")
+    with pytest.raises(
+        CeldaError, match=r"no column 'idd' of names of sequences.*did you mean 'id'\? name it \(id_col\)"
+    ):
+        kind(id_col="idd").read(path)
+    assert len(kind().read(path)) == 2

@@ -163,6 +163,42 @@ def test_derivatives_of_derivatives():
 
 
 @HALVES
+@pytest.mark.parametrize("cast", [False, True], ids=["weights", "autocast"])
+def test_a_stepper_rounds_no_state(dtype, cast, tmp_path):
+    """A memory that grows by less than its last digit at every step."""
+    layer = make(dtype)
+    with torch.no_grad():
+        for name, p in layer.named_parameters():
+            p.fill_(0.02 if name == "weight_ih_l0" else 0.0)
+        layer.bias_ih_l0[5:10] = 20.0  # nothing is forgotten
+    layer = layer.float() if cast else layer
+    x = torch.full((600, 1, 3), 0.25, dtype=layer.bias_ih_l0.dtype)
+    with torch.autocast("cpu", dtype, enabled=cast):
+        whole, (_, c) = layer(x)
+        stepper = layer.stepper()
+        for one in x[:-1]:
+            stepper(one)
+        stepper.save(tmp_path / "state")
+        again = copy.deepcopy(stepper)
+        again.reset()
+        again.restore(tmp_path / "state")
+        assert torch.equal(again(x[-1]), stepper(x[-1]))
+    assert c.min() > 2
+    assert {state.dtype for state in stepper.state} == {layer.bias_ih_l0.dtype}
+    torch.testing.assert_close(stepper.state[1].float(), c.float(), rtol=0.01, atol=0.0)
+    torch.testing.assert_close(stepper(x[-1]).float(), whole[-1].float(), rtol=0.02, atol=0.0)
+
+
+@HALVES
+def test_a_step_can_be_walked(dtype):
+    layer, x = make(dtype), torch.randn(8, 2, 3).to(dtype)
+    recording = celda.insight.record(layer, lambda: layer(x))[0]
+    walk = celda.insight.walk(recording, step=3, sequence=0, unit=4)
+    assert len(walk.lines) == 6
+    assert "NaN" not in str(walk)
+
+
+@HALVES
 def test_what_the_reference_takes_over(dtype):
     layer, x = make(dtype, num_layers=2, bidirectional=True), torch.randn(4, 2, 3).to(dtype)
     y = layer(x)[0]

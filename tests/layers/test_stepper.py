@@ -189,9 +189,10 @@ def test_some_sequences_start_anew_as_with_resets(rows, name, engine):
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([3], "rows go from 3 to 3"),
-        ([-1, 0], "rows go from -1"),
+        ([3], "rows has 3, and there are 3 sequences"),
+        ([-1, 0], "rows has -1"),
         ([0.5], "float32"),
+        (torch.tensor([0, 1, 1], dtype=torch.uint8), "uint8"),
         ("all", "'all'"),
         ([[0, 1]], r"\(1, 2\)"),
         (torch.tensor([True]), "bool"),

@@ -16,7 +16,7 @@ from celda.data.reading import RawTable, Source, bytes_of, decode, read_source
 from celda.data.ts_file import read_ts
 from celda.errors import CeldaError, meant
 
-TEXT_COL, TOKEN_COL = "text", "token"  # what these columns are called where nothing else is said
+TEXT_COL, TOKEN_COL, ID_COL = "text", "token", "id"  # what these columns are called where nothing else is said
 _TABLES = {".csv", ".tsv", ".parquet", ".pq"}
 
 
@@ -63,6 +63,7 @@ def read_classified(source: Source, asked: Asked) -> Labelled:
     raw = read_source(source, header=f"{text_col},{label_col}", row="sequence, or for each step of one")
     if labelled:
         _require(raw, label_col, "labels", "label_col")
+        _require_named(raw, asked)
     if asked.words:
         _require_learnt(raw, text_col, "texts")
     if text_col != TEXT_COL:
@@ -99,6 +100,7 @@ def read_tagged(source: Source, asked: Asked) -> Labelled:
     raw = read_source(source, header=f"{id_col},{token_col},{label_col}", row="step of a sequence")
     if labelled:
         _require(raw, label_col, "labels", "label_col")
+        _require_named(raw, asked)
     if asked.words:
         _require_learnt(raw, token_col, "words")
     if token_col != TOKEN_COL:
@@ -211,6 +213,12 @@ def _require(raw: RawTable, column: str, what: str, option: str) -> None:
             + (f"did you mean {near!r}? " if (near := meant(column, raw.frame.columns)) else "")
             + f"name it ({option})."
         )
+
+
+def _require_named(raw: RawTable, asked: Asked) -> None:
+    """A column of names that was asked for is there: without one, each row would be a sequence, or all rows."""
+    if asked.id_col != ID_COL:
+        _require(raw, asked.id_col, "names of sequences", "id_col")
 
 
 def _require_learnt(raw: RawTable, column: str, what: str) -> None:

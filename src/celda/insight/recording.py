@@ -85,7 +85,7 @@ class Values:
         layer = recording.layer
         directions = 2 if layer.bidirectional else 1
         self.number, self.reverse = place // directions, place % directions == 1
-        learned = {name: array.detach() for name, array in layer._weights(place).items()}
+        learned = {name: array.detach().to(recording.x) for name, array in layer._weights(place).items()}
         self.weights = structure.whole(recording.cell, learned, layer.hidden_size)
         named = recording.cell.named.items()
         self._found = {node: self._wide(recording.traced[name][place]) for name, node in named if node.op != "state"}
@@ -245,7 +245,8 @@ def _recording(
     inputs = {key: value.unsqueeze(0) if value.dim() < x.dim() else laid_out(value) for key, value in given.items()}
     if not batched:
         inputs = {key: value.unsqueeze(1) if value.dim() == 2 else value for key, value in inputs.items()}
-    shown = laid_out(x)
+    dtype = next(iter(traced.values())).dtype  # half precision is computed in float32
+    shown, inputs = laid_out(x).to(dtype), {key: value.to(dtype) for key, value in inputs.items()}
     states = layer.cell.states
     if state is None:
         size = (len(next(iter(traced.values()))), shown.shape[1])
@@ -254,6 +255,7 @@ def _recording(
     else:
         given_states = (state,) if isinstance(state, Tensor) else tuple(state)
         first = {n: s if batched else s.unsqueeze(1) for n, s in zip(states, given_states, strict=True)}
+        first = {name: value.to(dtype) for name, value in first.items()}
     lengths = None if lengths is None else torch.as_tensor(lengths).reshape(-1)
     resets = None if resets is None else laid_out(torch.as_tensor(resets))
     return Recording(name, layer, shown, inputs, first, traced, lengths, resets, start)

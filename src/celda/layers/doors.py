@@ -63,7 +63,10 @@ def check_flags(**flags: object) -> None:
 def check_dtype(dtype: torch.dtype | None) -> None:
     """The dtype of weights, a floating one of torch's, or None for torch's default."""
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise CeldaError(f"dtype={dtype!r} is no dtype that weights can have: write torch.float32 or torch.float64.")
+        raise CeldaError(
+            f"dtype={dtype!r} is no dtype that weights can have: write torch.float32, torch.float64, "
+            "torch.bfloat16 or torch.float16."
+        )
 
 
 def input_sizes(cell: Cell, given: int | Mapping[str, int]) -> dict[str, int]:
@@ -232,11 +235,12 @@ def check_rows(rows: int | Sequence[int] | Tensor, batch: int) -> Tensor:
     found = _as_tensor("rows", rows, wanted, torch.int64, torch.device("cpu"))
     if found.dtype == torch.bool and has_shape(found, (batch,)):
         return found.nonzero().flatten()
-    if found.dtype not in WHOLE or found.dim() > 1:
+    if found.dtype not in WHOLE or found.dtype == torch.uint8 or found.dim() > 1:  # uint8 may be meant as flags
         raise CeldaError(f"rows is {found.dtype} {shape(found)}: give {wanted()}.")
     found = found.to(torch.int64).reshape(-1)
     if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < batch:
-        raise CeldaError(f"rows go from {int(found.min())} to {int(found.max())}: give {wanted()}.")
+        wrong = next(row for row in found.tolist() if not 0 <= row < batch)
+        raise CeldaError(f"rows has {wrong}, and there are {batch} sequences: give {wanted()}.")
     return found
 
 

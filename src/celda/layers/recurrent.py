@@ -284,8 +284,10 @@ class Recurrent(nn.Module):
         inputs: Mapping[str, Tensor],
         training: bool,
         start: int = 0,
+        rounded: bool = True,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Every layer and direction over (T, B, I); what it gives has the dtype of autocast, or else of the weights."""
+        """Every layer and direction over (T, B, I); what it gives has the dtype of autocast, or else of the weights;
+        the states that of the computation, if they are not to be `rounded`."""
         lower, like = doors.autocast(self._like), self._like
         inside = working_dtype(self.engine, like)
         if lower is None and inside is like.dtype:
@@ -296,7 +298,7 @@ class Recurrent(nn.Module):
         with torch.autocast(like.device.type, enabled=False):
             low = outside is torch.bfloat16
             y, new = self._layers(x.to(inside), states, lengths, resets, inputs, training, start, low)
-        return y.to(outside), tuple(state.to(outside) for state in new)
+        return y.to(outside), tuple(state.to(outside) for state in new) if rounded else new
 
     def _layers(
         self,

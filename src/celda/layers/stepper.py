@@ -49,6 +49,9 @@ class Stepper:
     Steppers are independent of one another, also those of one layer; each may be used by one thread at a time.
     """
 
+    _state: tuple[Tensor, ...] | None  # what the next step goes on from; None: what the stream holds
+    _stream: Stream | None
+
     def __init__(self, layer: Recurrent, batch_size: int = 1) -> None:
         if layer.bidirectional:
             raise CeldaError(
@@ -76,25 +79,36 @@ class Stepper:
         """
         if rows is not None:
             anew = check_rows(rows, self.batch_size)
-            self.state = tuple(state.index_fill(1, anew.to(state.device), 0) for state in self._current())
+            self._state = tuple(state.index_fill(1, anew.to(state.device), 0) for state in self._current())
             return
         self.steps = 0
         cell, hidden = self.layer.cell, self.layer.hidden_size
-        zeros = tuple(self.layer._like.new_zeros(*self._leading, cell.units(name, hidden)) for name in cell.states)
-        self._state: tuple[Tensor, ...] | None = zeros  # what the next step goes on from; None: what the stream holds
-        self._stream: Stream | None = None
+        zeros = tuple(self._like.new_zeros(*self._leading, cell.units(name, hidden)) for name in cell.states)
+        self._state = zeros
+        self._stream = None
         self._bind()
 
     @property
     def state(self) -> tuple[Tensor, ...]:
         """Copies of the states, one (layers, B, H) tensor each."""
-        return tuple(state.clone() for state in self._state) if self._state is not None else self._current()
+        dtype = self.layer._like.dtype
+        return tuple(state.to(dtype, copy=True) for state in self._current())
 
     @state.setter
     def state(self, states: Tensor | Sequence[Tensor]) -> None:
         given = as_states(states, self.layer.cell.states)
-        check_states(given, self.layer.cell, self._leading, self.layer.hidden_size, self.layer._like)
-        self._state = tuple(s.detach().to(self.layer._like, copy=True) for s in given)
+        self._take(given, self.layer._like)
+
+    def _take(self, given: tuple[Tensor, ...], like: Tensor) -> None:
+        """Go on from states of the kind of `like`."""
+        check_states(given, self.layer.cell, self._leading, self.layer.hidden_size, like)
+        self._state = tuple(s.detach().to(self._like, copy=True) for s in given)
+
+    @property
+    def _like(self) -> Tensor:
+        """Of the kind of the states between steps: that in which the layer computes, so that no step rounds them."""
+        like = self.layer._like
+        return like.new_empty(0, dtype=working_dtype(self.layer.engine, like))
 
     def _current(self) -> tuple[Tensor, ...]:
         """The states, which nobody else holds."""
@@ -219,18 +233,19 @@ class Stepper:
             raise CeldaError(f"A step is ({self.batch_size}, {layer.input_size}), one row a sequence; given: {given}.")
         check_kind("input", x, like)
         check_further(inputs, layer.input_sizes, layer.cell, x, self.batch_size)
-        state = tuple(s.to(like) for s in self._current())
-        y, self._state = layer._run(x.unsqueeze(0), state, None, None, inputs, False, self.steps)
+        state = tuple(s.to(self._like) for s in self._current())
+        y, self._state = layer._run(x.unsqueeze(0), state, None, None, inputs, False, self.steps, rounded=False)
         self.steps += 1
         return y[0]
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the state, and makes a stream of its own."""
-        return self.__dict__ | {"_state": self.state, "_stream": None, "_held": [], "_memory": []}
+        state = tuple(state.clone() for state in self._current())
+        return self.__dict__ | {"_state": state, "_stream": None, "_held": [], "_memory": []}
 
     def save(self, path: str | Path) -> None:
         """Write the state to a safetensors file, aside first, then renamed."""
-        tensors = {name: value.contiguous() for name, value in zip(self.layer.cell.states, self.state, strict=True)}
+        tensors = dict(zip(self.layer.cell.states, (s.contiguous() for s in self._current()), strict=True))
         cell = self.layer.cell
         content = to_bytes(tensors, {"cell": cell.name, "equations": _equations(cell), "steps": str(self.steps)})
         with written_aside(Path(path)) as aside:
@@ -243,7 +258,7 @@ class Stepper:
             CeldaError: the file was not written by `save`, or is of a cell with other equations, other sizes or another
                 dtype. Nothing has changed then. Initial values of weights and what is dropped in training may differ.
         """
-        cell, like = self.layer.cell, self.layer._like
+        cell, like = self.layer.cell, self._like
         if not isinstance(path, str | Path):
             raise CeldaError(
                 f"restore takes the path of a file that `stepper.save` wrote, and was given a {type(path).__name__}: "
@@ -265,7 +280,7 @@ class Stepper:
                 f"{path} holds the state of the cell {about['cell']}, {told}: give the state of a stepper of this cell."
             )
         try:
-            self.state = tuple(stored[name].to(like.device) for name in cell.states)
+            self._take(tuple(stored[name].to(like.device) for name in cell.states), like)
         except CeldaError as error:
             raise CeldaError(f"{path} does not fit this stepper. {error}") from None
         self.steps = int(about["steps"])

@@ -29,7 +29,7 @@ def multiplied(given: list[Tensor], shape: Shape) -> list[Tensor]:
     """What is given as the kernel multiplies it: as it is, or in pairs of bfloat16; see `Shape`."""
     if not shape.pairs:
         return given
-    return [F.pad(value, (0, value.shape[1] % 2)).bfloat16() for value in given]
+    return [(F.pad(value, (0, 1)) if value.shape[1] % 2 else value).bfloat16() for value in given]
 
 
 def by_unit(program: ForwardProgram, call: Call) -> list[Tensor]:

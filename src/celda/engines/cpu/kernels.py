@@ -34,7 +34,7 @@ def shape_of(dtype: torch.dtype, hidden: int, pairs: bool = False) -> Shape:
 
 def shape_for(cell: Cell, dtype: torch.dtype, hidden: int, bfloat16: bool) -> Shape:
     """That of a call, which may ask for products of bfloat16."""
-    return shape_of(dtype, hidden, bfloat16 and multiplies_bfloat16(cell))
+    return shape_of(dtype, hidden, bfloat16 and dtype is torch.float32 and multiplies_bfloat16(cell))
 
 
 def multiplies_bfloat16(cell: Cell) -> bool:

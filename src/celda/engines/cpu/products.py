@@ -119,6 +119,7 @@ def multiply(script: Script, products: Sequence[Product], dtype: torch.dtype, pa
     for product in products:
         a, b, out, adds, parts = product
         assert not a.table
+        assert not pairs or 1 in (a.row, a.column)  # see `_pack`
         m, depth, n = a.rows, a.columns, b.columns
         if (m * n * depth > most * max(m, n, depth) and not parts) or not (depth or adds):
             _add(script, table, work, dtype, pairs)  # what goes to the same place before
@@ -163,7 +164,7 @@ def largest() -> float:
 
 
 @cache
-def _code(dtype: torch.dtype, pairs: bool = False) -> jit.Compiled:
+def _code(dtype: torch.dtype, pairs: bool) -> jit.Compiled:
     host, name = machine.host(), DTYPES[dtype]
     shape = Shape(name, host.lanes(name), host.registers, pairs=pairs)
     return disk.load(f"products {shape}", lambda: module(shape), ["products"])

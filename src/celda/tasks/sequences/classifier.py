@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from celda.checks import options_of, suggesting
 from celda.data.labelled import Labelled
-from celda.data.labelled_reading import TEXT_COL, read_classified
+from celda.data.labelled_reading import ID_COL, TEXT_COL, read_classified
 from celda.data.labels import in_terms_of, places_of
 from celda.data.padded import Padded
 from celda.data.series import SeriesEncoder, as_series, check_times
@@ -107,7 +107,7 @@ class Classifier(ClassifierMixin, SequenceEstimator):
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         text_col: str = TEXT_COL,
         label_col: str = "label",
-        id_col: str = "id",
+        id_col: str = ID_COL,
         time_col: str | None = None,
     ) -> None:
         self.cell = cell

@@ -130,6 +130,11 @@ def _parts(
     data = estimator.read(source)
     if test is not None:
         return data, estimator.read(test)
+    if len(data) < 2:
+        raise CeldaError(
+            f"{data.name} holds a single sequence, of which no part is held out for the test: cut it into several "
+            "(id_col), or give another file, test='FILE'."
+        )
     held_out = estimator._hold_out(data, test_size, np.random.default_rng(0))
     if not len(held_out):
         raise CeldaError(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from celda.checks import options_of, suggesting
 from celda.data.labelled import Labelled
-from celda.data.labelled_reading import TOKEN_COL, read_tagged
+from celda.data.labelled_reading import ID_COL, TOKEN_COL, read_tagged
 from celda.data.labels import check_labels, in_terms_of, places_of
 from celda.data.padded import Padded
 from celda.data.series import as_series, check_times
@@ -82,7 +82,7 @@ class Tagger(SequenceEstimator):
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         token_col: str = TOKEN_COL,
         label_col: str = "label",
-        id_col: str = "id",
+        id_col: str = ID_COL,
         time_col: str | None = None,
     ) -> None:
         self.cell = cell

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import sqrt
 
+import pytest
 import torch
 from torch import Tensor
 
 from celda.engines import NAMES, Call, Plan, Result
+from celda.engines.cpu import kernels, sweeps
 from celda.language import Cell, Pattern
 from tests.calls import proper
 from tests.contract.covering import covering
@@ -135,6 +137,17 @@ def seen(pattern: Pattern, hidden: int) -> Tensor:
         begin, end = pattern.sees(unit, unit, hidden)
         rows[unit, begin:end] = True
     return rows
+
+
+def arrange(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the engine run as a case says: on so many threads, cut, by units."""
+    torch.set_num_threads(case.threads)
+    if case.cut:
+        monkeypatch.setattr(sweeps, "CHUNK", 0)
+        monkeypatch.setattr(sweeps, "FEWEST", 2 * case.batch)
+    if case.units:
+        monkeypatch.setattr(kernels, "FEW", 10**9)
+        monkeypatch.setattr(kernels, "LARGE", -1)
 
 
 def tensors(call: Call) -> dict[str, Tensor]:

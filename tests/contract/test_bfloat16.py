@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from celda.cells import CELLS
 from celda.engines import Call
-from celda.engines.cpu import kernels, sweeps
+from celda.engines.cpu import kernels
 from celda.language import cell, gate, linear, relu
-from tests.contract.cases import OPTIONS, cases, exact, make, same, values
+from tests.contract.cases import OPTIONS, arrange, cases, exact, make, same, values
 from tests.contract.odd import ODD
 from tests.contract.options import OPTED
 
@@ -53,13 +53,7 @@ def rounded(value: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(("name", "case"), [pytest.param(*case, id="-".join(map(str, case))) for case in CASES])
 def test_it_is_the_reference_with_rounded_factors(name, case, monkeypatch):
-    torch.set_num_threads(case.threads)
-    if case.cut:
-        monkeypatch.setattr(sweeps, "CHUNK", 0)
-        monkeypatch.setattr(sweeps, "FEWEST", 2 * case.batch)
-    if case.units:
-        monkeypatch.setattr(kernels, "FEW", 10**9)
-        monkeypatch.setattr(kernels, "LARGE", -1)
+    arrange(case, monkeypatch)
     call = make(ALL[name], case)
     found = values(replace(call, bfloat16=True), "cpu", case.loss)
     monkeypatch.setattr(reference, "F", SimpleNamespace(linear=Rounded.apply))

@@ -6,9 +6,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from celda.cells import CELLS
-from celda.engines.cpu import kernels, sweeps
 from celda.language import Cell
-from tests.contract.cases import ENGINES, HIDDEN, OPTIONS, Case, cases, exact, make, same, values
+from tests.contract.cases import ENGINES, HIDDEN, OPTIONS, Case, arrange, cases, exact, make, same, values
 from tests.contract.odd import ODD
 from tests.contract.options import OPTED
 from tests.strategies import random_cells
@@ -29,13 +28,7 @@ CASES = [
 
 def check(cell: Cell, engine: str, case: Case, monkeypatch: pytest.MonkeyPatch, slack: float = 1.0) -> None:
     """Run a case on the engine and on the reference in float64."""
-    torch.set_num_threads(case.threads)
-    if case.cut:
-        monkeypatch.setattr(sweeps, "CHUNK", 0)
-        monkeypatch.setattr(sweeps, "FEWEST", 2 * case.batch)
-    if case.units:
-        monkeypatch.setattr(kernels, "FEW", 10**9)
-        monkeypatch.setattr(kernels, "LARGE", -1)
+    arrange(case, monkeypatch)
     call = make(cell, case)
     same(values(call, engine, case.loss), values(exact(call), "reference", case.loss), engine, slack)
 

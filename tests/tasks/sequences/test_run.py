@@ -179,3 +179,12 @@ def test_what_is_told_in_one_line(text, options, answer, tmp_path):
     told = run("train", "classify", tmp_path / "a.csv", "--run", tmp_path / "run", *options, *QUICK, status=1)
     assert answer in told
     assert "\n" not in told
+
+
+def test_a_single_sequence_cannot_be_cut_into_a_test(tmp_path):
+    """What is to be done is told, which validation=0 is not: that would be refused in the same words."""
+    table = tmp_path / "one.csv"
+    table.write_text("id,x,label\n" + "".join(f"1,{k},{'ab'[k % 2]}\n" for k in range(8)))
+    with pytest.raises(CeldaError, match=r"a single sequence.*for the test.*\(id_col\), or give another file, test="):
+        sequence_run.train(table, tmp_path / "run", celda.Tagger(epochs=1), quiet=True)
+    assert not (tmp_path / "run").exists()

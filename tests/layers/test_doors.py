@@ -82,7 +82,7 @@ MISTAKES = {
     "zoneout": (lambda: lstm(zoneout=1.5), "zoneout=1.5 is no probability"),
     "layer norm": (lambda: lstm(layer_norm=1), "layer_norm=1 is neither True nor False"),
     "a dtype as text": (lambda: lstm(dtype="float32"), "dtype='float32' is no dtype that weights can have"),
-    "whole numbers as weights": (lambda: lstm(dtype=torch.int64), "write torch.float32 or torch.float64"),
+    "whole numbers as weights": (lambda: lstm(dtype=torch.int64), "write torch.float32, torch.float64, torch.bfloat16"),
     "recurrent dropout": (lambda: lstm(recurrent_dropout=1), "recurrent_dropout=1 is no probability"),
     "heads": (lambda: lstm(heads=2), "hidden_size=5 cannot be cut into 2 heads"),
     "numpy input": (lambda: lstm()(X.numpy()), "ndarray"),

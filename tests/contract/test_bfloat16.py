@@ -79,3 +79,13 @@ def test_whole_numbers_are_exact(hidden, width, batch):
     assert wanted["y"].max() <= 256  # larger ones have no room in the eight bits of a bfloat16
     for name in ("y", "h"):
         assert torch.equal(found[name].double(), wanted[name])
+
+
+def test_other_dtypes_have_no_such_products():
+    """A call may ask for them in float64, too: they are of float64 then."""
+    random = lambda *size: torch.randn(size, dtype=torch.float64)  # noqa: E731
+    weights = {"weight_ih": random(7, 5), "weight_hh": random(7, 7)}
+    call = Call(counting, {"x": random(3, 2, 5)}, (random(2, 7),), weights, bfloat16=True)
+    found = values(call, "cpu")
+    for name, value in values(replace(call, bfloat16=False), "cpu").items():
+        assert torch.equal(found[name], value)

@@ -4,6 +4,7 @@ Products of bfloat16, where the processor has them, are held to the reference by
 """
 
 import copy
+import math
 
 import pytest
 import torch
@@ -72,7 +73,8 @@ def test_with_products_of_bfloat16_it_is_close_to_that(name, call):
     ours, exact = run(layer, x, **call), run(copy.deepcopy(layer).float(), x.float(), **call)
     for mine, wanted in zip(ours, exact, strict=True):
         scale = max(1.0, wanted.abs().max().item())
-        torch.testing.assert_close(mine.float(), wanted, rtol=0.05, atol=0.05 * scale)
+        close = TOLERANCES["cpu", torch.bfloat16]
+        torch.testing.assert_close(mine.float(), wanted, rtol=close["rtol"], atol=close["atol"] * scale)
 
 
 @PRODUCTS
@@ -141,7 +143,7 @@ def test_without_gradients_traced_and_step_by_step(dtype, without_products):
     steps = torch.stack([stepper(one) for one in x])
     assert steps.dtype == dtype
     assert {state.dtype for state in stepper.state} == {dtype}
-    torch.testing.assert_close(steps.float(), exact, **TOLERANCES["reference", torch.bfloat16])
+    torch.testing.assert_close(steps, exact.to(dtype), rtol=2**-7, atol=1e-4)  # a last digit at most
     assert f"its weights are {dtype}" in stepper.plan().reason
 
 
@@ -194,8 +196,9 @@ def test_a_step_can_be_walked(dtype):
     layer, x = make(dtype), torch.randn(8, 2, 3).to(dtype)
     recording = celda.insight.record(layer, lambda: layer(x))[0]
     walk = celda.insight.walk(recording, step=3, sequence=0, unit=4)
-    assert len(walk.lines) == 6
-    assert "NaN" not in str(walk)
+    values = {name: recording.traced[name][0, 3, 0, 4].item() for name in layer.cell.named}
+    assert [line.value for line in walk.lines] == list(values.values())
+    assert walk.lines[-1].value == pytest.approx(values["o"] * math.tanh(values["c"]), rel=1e-5)
 
 
 @HALVES

@@ -33,7 +33,8 @@ class Stepper:
 
     `y_t = stepper(x_t)` takes (B, I) and gives (B, H); `stepper.state` is a tuple with one (layers, B, H) tensor a
     state (with a projection the output and h are P wide), and may be assigned: it is copied both ways. Feeding a
-    sequence step by step gives what the layer gives for all of it.
+    sequence step by step gives what the layer gives for all of it: where a layer of half precision computes in float32,
+    the states are of float32 between the steps and in what `save` writes, and `state` shows them rounded.
 
     Where the engine can, a step is a direct call of machine code on weights that were laid out for it beforehand, and
     `plan` says whether. They are laid out anew when torch says that a weight was changed or replaced, after a step of
